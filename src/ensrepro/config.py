@@ -1,0 +1,245 @@
+"""Frozen values that say what is run and at which scale: `Profile`, `Task`, `Schedule`, `Pair`.
+
+One code path serves every profile; nothing but these values changes between scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+Named = TypeVar("Named")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """`steps` updates on batches of `batch` square patches of `patch` pixels a side."""
+
+    steps: int
+    batch: int
+    patch: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Progressive training: phases in order, AdamW, L1, one cosine from `lr` down to `lr_min`.
+
+    The rate is constant for the first `hold` (a fraction of all steps), after a linear `warmup`
+    of that many steps; gradients are clipped to the L2 norm `clip`.
+    """
+
+    phases: tuple[Phase, ...]
+    lr: float
+    lr_min: float = 1e-6
+    hold: float = 0.0
+    warmup: int = 0
+    clip: float = 0.01
+    weight_decay: float = 1e-4
+    checkpoint_every: int = 100
+
+    @property
+    def n_steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> Phase:
+        """The phase that the 0-based `step` falls into."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase
+            step -= phase.steps
+        raise ValueError(f"step is past the end of a schedule of {self.n_steps} steps")
+
+
+@dataclass(frozen=True)
+class MambaIRShape:
+    """Widths of a MambaIR block.
+
+    The inner width is int(expand * C) rounded up to a multiple of `inner_multiple`; 16 keeps the CPU
+    kernel's vectors full. `d_state` is N, the length of the state.
+    """
+
+    expand: float = 1.5
+    d_state: int = 16
+    inner_multiple: int = 1
+
+    def inner_width(self, channels: int) -> int:
+        return -(-int(self.expand * channels) // self.inner_multiple) * self.inner_multiple
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How surrogates are trained, each on its own (assumptions A2, A3, A5).
+
+    The teacher is run once over `n_patches` patches of `patch` pixels a side; every step draws from
+    the cached inputs and outputs of one stage. Stages at full resolution get the longer schedule.
+    """
+
+    n_patches: int
+    patch: int
+    schedule: Schedule
+    full_resolution: Schedule
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Fixed images: `n_validation` crops for search and selection, `n_test` photos for judging.
+
+    Sizes are sides of squares in pixels; `test_size` None takes the photos whole.
+    """
+
+    n_validation: int
+    validation_size: int
+    n_test: int
+    test_size: int | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The scale of a run; `price` says what it costs and where it runs."""
+
+    name: str
+    price: str
+    width: int
+    mambair: MambaIRShape
+    teacher: Schedule
+    distillation: Distillation
+    finetune: Schedule
+    evaluation: Evaluation
+    n_trials: int
+    n_candidates: int
+    n_seeds: int
+    max_processes: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is restored: channels, LayerNorm of the teacher (architectures of section 4), protocol."""
+
+    name: str
+    what: str
+    in_channels: int
+    norm: str
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An expressive family and the efficient one that stands in for its stages."""
+
+    name: str
+    expressive: str
+    efficient: str
+
+
+SMOKE_SCHEDULE = Schedule((Phase(3, 2, 32),), lr=1e-3, clip=0.05, checkpoint_every=2)
+
+SMOKE = Profile(
+    name="smoke",
+    price="seconds a notebook on one CPU core; its numbers mean nothing",
+    width=8,
+    mambair=MambaIRShape(expand=1.0, d_state=4, inner_multiple=16),
+    teacher=SMOKE_SCHEDULE,
+    distillation=Distillation(4, 32, SMOKE_SCHEDULE, SMOKE_SCHEDULE),
+    finetune=SMOKE_SCHEDULE,
+    evaluation=Evaluation(n_validation=2, validation_size=32, n_test=1, test_size=32),
+    n_trials=6,
+    n_candidates=2,
+    n_seeds=1,
+    max_processes=1,
+)
+
+MINI = Profile(
+    name="mini",
+    price="about two hours on two CPU cores from nothing; minutes from the committed weights",
+    width=8,
+    # assumption A6: the inner width is 16 at 8 and 16 channels, else the stage's own width
+    mambair=MambaIRShape(expand=1.0, d_state=4, inner_multiple=16),
+    teacher=Schedule(
+        (Phase(3200, 4, 64), Phase(800, 2, 96)), lr=1.2e-3, hold=0.3, warmup=50, clip=0.05
+    ),
+    distillation=Distillation(
+        n_patches=256,
+        patch=64,
+        schedule=Schedule((Phase(400, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
+        full_resolution=Schedule((Phase(600, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
+    ),
+    finetune=Schedule((Phase(350, 4, 64), Phase(100, 2, 96)), lr=6e-4, warmup=20, clip=0.05),
+    evaluation=Evaluation(n_validation=8, validation_size=96, n_test=4, test_size=None),
+    n_trials=500,
+    n_candidates=5,
+    n_seeds=3,
+    max_processes=8,
+)
+
+SMALL = Profile(
+    name="small",
+    price="some 25 minutes a task on one GPU",
+    width=16,
+    mambair=MambaIRShape(expand=1.0, d_state=8, inner_multiple=16),
+    teacher=Schedule(
+        (Phase(4000, 16, 64), Phase(2000, 8, 128)), lr=8e-4, hold=0.3, warmup=100, clip=0.05
+    ),
+    distillation=Distillation(
+        n_patches=1024,
+        patch=64,
+        schedule=Schedule((Phase(800, 16, 64),), lr=2e-3, warmup=20, clip=1.0),
+        full_resolution=Schedule((Phase(1200, 16, 64),), lr=2e-3, warmup=20, clip=1.0),
+    ),
+    finetune=Schedule((Phase(1000, 16, 64), Phase(500, 8, 128)), lr=4e-4, warmup=50, clip=0.05),
+    evaluation=Evaluation(n_validation=16, validation_size=96, n_test=4, test_size=None),
+    n_trials=500,
+    n_candidates=5,
+    n_seeds=3,
+    max_processes=4,
+)
+
+# Restormer's published recipe: 300,000 steps, batches over 8 GPUs together, constant rate for 92,000
+RESTORMER_PHASES = (
+    Phase(92_000, 64, 128),
+    Phase(64_000, 40, 160),
+    Phase(48_000, 32, 192),
+    Phase(36_000, 16, 256),
+    Phase(36_000, 8, 320),
+    Phase(24_000, 8, 384),
+)
+RESTORMER_SCHEDULE = Schedule(
+    RESTORMER_PHASES, lr=3e-4, hold=92_000 / 300_000, clip=0.01, checkpoint_every=4000
+)
+
+PAPER = Profile(
+    name="paper",
+    price="A100-class GPUs: about 20 GPU hours for the surrogates, days for each fine-tuning",
+    width=48,
+    mambair=MambaIRShape(expand=1.5, d_state=16),
+    teacher=RESTORMER_SCHEDULE,
+    # assumption A19: the paper gives no schedule for its surrogates
+    distillation=Distillation(
+        n_patches=4096,
+        patch=128,
+        schedule=Schedule((Phase(10_000, 8, 128),), lr=3e-4, warmup=100),
+        full_resolution=Schedule((Phase(10_000, 8, 128),), lr=3e-4, warmup=100),
+    ),
+    finetune=RESTORMER_SCHEDULE,
+    evaluation=Evaluation(n_validation=32, validation_size=256, n_test=1280, test_size=256),
+    n_trials=500,
+    n_candidates=5,
+    n_seeds=1,
+    max_processes=1,
+)
+
+PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
+
+PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
+
+TASKS = {
+    # BiasFree LayerNorm as in the released real-denoising network; SIDD's protocol (float, peak 1)
+    "denoise": Task("denoise", "sensor noise of a night shot", 3, "bias_free", "sidd"),
+}
+
+
+def named(kind: str, name: object, table: Mapping[str, Named]) -> Named:
+    """The value called `name`; a ValueError lists the allowed names."""
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"{kind} is {name!r}; expected one of {', '.join(table)}")
+    return table[name]

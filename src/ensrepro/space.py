@@ -1,0 +1,192 @@
+"""The search space: eight stages, the choices of each, architectures and their penalty (section 3.4).
+
+A *choice* says what fills a stage: 0 is the teacher's own blocks, i > 0 the surrogate with
+`depths[i - 1]` state-space blocks (largest first). An *architecture* is one choice per stage.
+Stages are pure: a stage never mixes teacher and surrogate blocks (assumption A1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+TEACHER = 0  # the choice that keeps the teacher's blocks
+
+Architecture = tuple[int, ...]
+
+PENALTY_DECIMALS = 9  # equal sums of 0.4 differ in the last bit, which would make two of one
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One position of the U-Net.
+
+    `level` counts halvings of the resolution; the stage is `width_factor` times as wide as the stem.
+    """
+
+    name: str
+    n_blocks: int
+    heads: int
+    level: int
+    width_factor: int
+    depths: tuple[int, ...]
+
+    @property
+    def n_choices(self) -> int:
+        return 1 + len(self.depths)
+
+    def depth(self, choice: int) -> int:
+        """Number of blocks that `choice` puts into this stage."""
+        return self.n_blocks if choice == TEACHER else self.depths[choice - 1]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All architectures over a sequence of stages, numbered 0 .. n_architectures - 1."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+    @property
+    def n_choices(self) -> tuple[int, ...]:
+        return tuple(stage.n_choices for stage in self.stages)
+
+    @property
+    def n_architectures(self) -> int:
+        return prod(self.n_choices)
+
+    @property
+    def n_surrogates(self) -> int:
+        return sum(len(stage.depths) for stage in self.stages)
+
+    @property
+    def surrogates(self) -> tuple[tuple[str, int], ...]:
+        """(stage name, depth) of every surrogate, in stage order, deepest first."""
+        return tuple((stage.name, depth) for stage in self.stages for depth in stage.depths)
+
+    @property
+    def teacher(self) -> Architecture:
+        """The teacher itself."""
+        return (TEACHER,) * len(self.stages)
+
+    @property
+    def all_ssm(self) -> Architecture:
+        """Every stage replaced by its deepest surrogate."""
+        return (1,) * len(self.stages)
+
+    @property
+    def cheapest(self) -> Architecture:
+        """Every stage replaced by its shallowest surrogate."""
+        return tuple(stage.n_choices - 1 for stage in self.stages)
+
+    def stage(self, name: str) -> Stage:
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise ValueError(f"stage is {name!r}; expected one of {', '.join(s.name for s in self.stages)}")
+
+    def check(self, architecture: Sequence[int]) -> Architecture:
+        """The architecture as a tuple of int; a ValueError says what is wrong with it."""
+        values = tuple(architecture)
+        if len(values) != len(self.stages):
+            raise ValueError(
+                f"architecture has {len(values)} choices; {self.name} has {len(self.stages)} stages"
+            )
+        for stage, choice in zip(self.stages, values, strict=True):
+            # An integer type of any library has __index__; a bool has it too, but is no choice.
+            if isinstance(choice, bool) or not hasattr(choice, "__index__"):
+                raise ValueError(f"{stage.name}: choice {choice!r} is not an integer")
+            if not 0 <= choice < stage.n_choices:
+                raise ValueError(f"{stage.name}: choice {choice} is not in 0..{stage.n_choices - 1}")
+        return tuple(int(choice) for choice in values)
+
+    def index(self, architecture: Sequence[int]) -> int:
+        """Mixed-radix number of an architecture; the last stage varies fastest."""
+        number = 0
+        for choice, n in zip(self.check(architecture), self.n_choices, strict=True):
+            number = number * n + choice
+        return number
+
+    def architecture(self, index: int) -> Architecture:
+        """The architecture of a number; the inverse of `index`."""
+        if not 0 <= index < self.n_architectures:
+            raise ValueError(f"index is {index}; expected 0..{self.n_architectures - 1}")
+        choices = []
+        for n in reversed(self.n_choices):
+            index, choice = divmod(int(index), n)
+            choices.append(choice)
+        return tuple(reversed(choices))
+
+    def __iter__(self) -> Iterator[Architecture]:
+        return (self.architecture(i) for i in range(self.n_architectures))
+
+    def swapped(self, stage: str, choice: int) -> Architecture:
+        """The teacher with one stage replaced."""
+        return self.check(
+            [choice if s.name == stage else TEACHER for s in self.stages]
+        )
+
+    def label(self, architecture: Sequence[int]) -> str:
+        """Stage by stage: T for the teacher, else the surrogate's depth, e.g. `T 4 2 8 T T 4 2`."""
+        return " ".join(
+            "T" if choice == TEACHER else str(stage.depth(choice))
+            for stage, choice in zip(self.stages, self.check(architecture), strict=True)
+        )
+
+
+RESTORMER = Space(
+    "restormer",
+    (
+        Stage("encoder_1", 4, 1, 0, 1, (4, 2)),
+        Stage("encoder_2", 6, 2, 1, 2, (6, 4, 2)),
+        Stage("encoder_3", 6, 4, 2, 4, (6, 4, 2)),
+        Stage("bottleneck", 8, 8, 3, 8, (8, 6, 4, 2)),
+        Stage("decoder_3", 6, 4, 2, 4, (6, 4, 2)),
+        Stage("decoder_2", 6, 2, 1, 2, (6, 4, 2)),
+        # assumption A18: level 1 keeps the concatenation's width, so both stages are twice the stem
+        Stage("decoder_1", 4, 1, 0, 2, (4, 2)),
+        Stage("refinement", 4, 1, 0, 2, (4, 2)),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PenaltyTable:
+    """Penalty of a choice = blocks x weight of the block's kind, or the choice's rank if `by_rank`."""
+
+    what: str
+    teacher_block: float = 1.0
+    surrogate_block: float = 0.0
+    by_rank: bool = False
+
+
+# assumption A4: the paper gives the order (teacher > large > small surrogate), not the values
+PENALTY_TABLES = {
+    "blocks": PenaltyTable("1 per teacher block, 0.4 per surrogate block", surrogate_block=0.4),
+    "rank": PenaltyTable("rank of the choice within its stage, 0 for the smallest", by_rank=True),
+    "transformers": PenaltyTable("number of teacher blocks"),
+}
+
+
+def choice_penalty(stage: Stage, choice: int, table: str = "blocks") -> float:
+    """Penalty of one choice of one stage (no unit; lower is cheaper)."""
+    if table not in PENALTY_TABLES:
+        raise ValueError(f"penalty table is {table!r}; expected one of {', '.join(PENALTY_TABLES)}")
+    rule = PENALTY_TABLES[table]
+    if rule.by_rank:
+        return float(stage.n_choices - 1 - choice)
+    weight = rule.teacher_block if choice == TEACHER else rule.surrogate_block
+    return stage.depth(choice) * weight
+
+
+def penalty(
+    architecture: Sequence[int], table: str = "blocks", space: Space = RESTORMER
+) -> float:
+    """Penalty of an architecture: the sum over its stages (equation 1)."""
+    choices = space.check(architecture)
+    parts = (
+        choice_penalty(stage, choice, table)
+        for stage, choice in zip(space.stages, choices, strict=True)
+    )
+    return round(sum(parts), PENALTY_DECIMALS)
