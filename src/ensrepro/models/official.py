@@ -1,0 +1,145 @@
+"""Released checkpoints: read the file, infer the network, check every name and shape.
+
+Restormer's released weights carry a non-commercial licence; they are read from the user's own copy,
+never shipped. Glue and stages have other names there than here: PREFIXES is the one map.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ensrepro.config import MambaIRShape
+from ensrepro.models.hybrid import NetworkShape, UNet, build
+from ensrepro.space import RESTORMER
+
+State = Mapping[str, Tensor]
+
+# our prefix -> released prefix; block and tensor names below them are the same
+PREFIXES = {
+    "stem.": "patch_embed.proj.",
+    "stages.encoder_1.": "encoder_level1.",
+    "down.encoder_2.0.": "down1_2.body.0.",
+    "stages.encoder_2.": "encoder_level2.",
+    "down.encoder_3.0.": "down2_3.body.0.",
+    "stages.encoder_3.": "encoder_level3.",
+    "down.bottleneck.0.": "down3_4.body.0.",
+    "stages.bottleneck.": "latent.",
+    "up.decoder_3.0.": "up4_3.body.0.",
+    "reduce.decoder_3.": "reduce_chan_level3.",
+    "stages.decoder_3.": "decoder_level3.",
+    "up.decoder_2.0.": "up3_2.body.0.",
+    "reduce.decoder_2.": "reduce_chan_level2.",
+    "stages.decoder_2.": "decoder_level2.",
+    "up.decoder_1.0.": "up2_1.body.0.",
+    "stages.decoder_1.": "decoder_level1.",
+    "stages.refinement.": "refinement.",
+    "skip_conv.": "skip_conv.",
+    "output.": "output.",
+}
+WRAPPERS = ("params", "state_dict")  # top-level keys under which releases keep the weights
+LISTED = 10  # names listed in an error
+
+
+def released_name(name: str) -> str:
+    """Our parameter name -> the released one."""
+    for ours, released in PREFIXES.items():
+        if name.startswith(ours):
+            return released + name.removeprefix(ours)
+    raise ValueError(f"{name} has no released name")
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def fill(net: UNet, state: State) -> UNet:
+    """Copy released weights into `net`; a ValueError lists missing, extra and misshapen names."""
+    own = {released_name(name): tensor for name, tensor in net.state_dict().items()}
+    complaints = {
+        "missing": sorted(own.keys() - state.keys()),
+        "extra": sorted(state.keys() - own.keys()),
+        "misshapen": [
+            f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+            for name in own.keys() & state.keys()
+            if state[name].shape != own[name].shape
+        ],
+    }
+    found = [f"{len(names)} {what}: {listed(names)}" for what, names in complaints.items() if names]
+    if found:
+        raise ValueError(f"state dict does not fit {net.shape}: " + "; ".join(found))
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+    return net.eval()
+
+
+def shape_of(state: State, name: str, n_dims: int) -> tuple[int, ...]:
+    """Shape of a tensor that the network is inferred from."""
+    if name not in state:
+        raise ValueError(f"state dict has no {name}; expected a released checkpoint")
+    shape = tuple(state[name].shape)
+    if len(shape) != n_dims:
+        raise ValueError(f"{name} has shape {shape}; expected {n_dims} dimensions")
+    return shape
+
+
+def ends(state: State) -> tuple[int, int, int]:
+    """(width, input channels, output channels) from the stem and the output convolution."""
+    width, in_channels, *_ = shape_of(state, "patch_embed.proj.weight", 4)
+    return width, in_channels, shape_of(state, "output.weight", 4)[0]
+
+
+def restormer(state: State) -> UNet:
+    """A released Restormer state dict -> the network in eval mode.
+
+    Width, LayerNorm kind, channels and the dual-pixel variant are inferred. A ValueError lists
+    missing, extra or misshapen names.
+    """
+    width, in_channels, out_channels = ends(state)
+    with_bias = "encoder_level1.0.norm1.body.bias" in state
+    shape = NetworkShape(
+        width, "with_bias" if with_bias else "bias_free", in_channels, out_channels
+    )
+    return fill(build(RESTORMER.teacher, shape), state)
+
+
+def mambair_unet(state: State) -> UNet:
+    """A released MambaIR U-Net state dict -> the network in eval mode; expand and N are inferred."""
+    width, in_channels, out_channels = ends(state)
+    inner, channels = shape_of(state, "latent.0.self_attention.in_proj.weight", 2)
+    _, d_state = shape_of(state, "latent.0.self_attention.A_logs", 2)
+    mambair = MambaIRShape(expand=round(inner / 2 / channels, 2), d_state=d_state)
+    shape = NetworkShape(width, "with_bias", in_channels, out_channels, mambair)
+    return fill(build(RESTORMER.all_ssm, shape), state)
+
+
+def load(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """The state dict in a released `.pth` file, by its released names.
+
+    Only tensors are read (`weights_only`), so no pickle is executed. `params` and `state_dict`
+    wrappers are opened and `module.` prefixes cut. A ValueError names the file and what is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    if sha256 is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256.lower():
+            raise ValueError(f"{path} has SHA-256 {found}, expected {sha256.lower()}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} is damaged or holds more than tensors: {reason}") from None
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError(f"{path} holds no state dict: expected tensors by name")
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}

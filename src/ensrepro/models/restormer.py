@@ -1,0 +1,123 @@
+"""The Restormer block: attention across channels and a gated feed-forward (section 3.1).
+
+Every block maps (B, C, H, W) -> (B, C, H, W). Parameter names are those of the released weights.
+B, C, H, W: batch, channels, height, width; L = H * W; h: hidden width of the feed-forward.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ensrepro.config import named
+
+EXPANSION = 2.66  # hidden width of the feed-forward, as a multiple of C
+EPS = 1e-5
+
+
+class BiasFreeNorm(nn.Module):
+    """x / std over the channels; the mean is *not* subtracted, although the variance is centered."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        std = (x.var(1, correction=0, keepdim=True) + EPS).sqrt()
+        return x / std * self.weight[:, None, None]
+
+
+class WithBiasNorm(nn.Module):
+    """LayerNorm over the channels of each pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        var, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
+        x = (x - mean) / (var + EPS).sqrt()
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+NORMS = {"with_bias": WithBiasNorm, "bias_free": BiasFreeNorm}
+
+
+class Norm(nn.Module):
+    """Holds one of NORMS under the released name `body`."""
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        self.body = named("norm", norm, NORMS)(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+def transposed_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
+    """Attention across channels, (B, heads, C/heads, L) -> the same; the cost is linear in L."""
+    return attention_map(q, k, temperature) @ v
+
+
+def attention_map(q: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
+    """Softmax of the cosines between channels, (B, heads, C/heads, L) -> (B, heads, C/heads, C/heads)."""
+    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+    return (q @ k.mT * temperature).softmax(dim=-1)
+
+
+class MDTA(nn.Module):
+    """Multi-Dconv head transposed attention."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"channels is {channels}; expected a multiple of heads, {heads}")
+        self.heads = heads
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.qkv_dwconv = nn.Conv2d(
+            3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False
+        )
+        self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, H, W) -> three of (B, heads, C/heads, L), channels grouped head by head."""
+        qkv = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        q, k, v = (t.flatten(2).unflatten(1, (self.heads, -1)) for t in qkv)
+        return q, k, v
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = transposed_attention(*self.queries_keys_values(x), self.temperature)
+        return self.project_out(out.flatten(1, 2).unflatten(2, x.shape[2:]))
+
+
+class GDFN(nn.Module):
+    """Gated-Dconv feed-forward: one half of the hidden channels gates the other."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = int(channels * EXPANSION)
+        self.project_in = nn.Conv2d(channels, 2 * hidden, 1, bias=False)
+        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
+        self.project_out = nn.Conv2d(hidden, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)  # (B, h, H, W) each
+        return self.project_out(F.gelu(gate) * value)
+
+
+class RestormerBlock(nn.Module):
+    """Normalized attention, then normalized feed-forward, each with a residual connection."""
+
+    def __init__(self, channels: int, heads: int, norm: str) -> None:
+        super().__init__()
+        self.norm1 = Norm(channels, norm)
+        self.attn = MDTA(channels, heads)
+        self.norm2 = Norm(channels, norm)
+        self.ffn = GDFN(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.ffn(self.norm2(x))
