@@ -1,0 +1,211 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · Efficient Network Search
+#
+# **Reproduces** sections 3.4 and 3.5: the space of hybrids and the search over it, with the paper's 500 evaluations.
+#
+# **Question.** Which stages can be swapped *together*, and what is the least one has to give up for each step down in
+# transformer blocks?
+#
+# **Cost.** In profile `mini`: seconds if this run's evaluations are in the committed ledger, some minutes for a sampler or
+# seed of your own. No training happens here.
+#
+# **Expect** a front that is flat near the teacher (much of it can go for almost nothing), then steep; and evolutionary samplers that
+# beat chance, though not by much.
+
+# %% tags=["parameters"]
+task = "denoise"  # what is restored
+profile = "mini"  # the scale: smoke, mini, small or paper
+seed = 0  # of the sampler
+out = ""  # folder for what this notebook writes; empty: the repository's results
+sampler = "nsga2"  # random, nsga2, nsga3, motpe or gp
+n_trials = 0  # proposals; 0 takes the profile's number
+penalty_table = "blocks"  # blocks, rank or transformers
+
+# %%
+import numpy as np
+
+from ensrepro import pareto, pipeline
+from ensrepro.figures import search as figures
+from ensrepro.space import PENALTY_TABLES, RESTORMER
+from ensrepro.tables import Column, say, show
+
+run = pipeline.start(
+    "04_search", task=task, profile=profile, seed=seed, out=out,
+    sampler=sampler, n_trials=n_trials, penalty_table=penalty_table,
+)
+
+# %% [markdown]
+# ## The space
+#
+# Eight stages, each with the teacher's blocks or a surrogate of one of several depths. The number of hybrids is a product:
+
+# %%
+options = [
+    {"stage": s.name, "blocks": s.n_blocks, "depths": ", ".join(map(str, s.depths)), "n": s.n_choices}
+    for s in RESTORMER.stages
+]
+columns = [
+    Column("stage", "stage"), Column("blocks", "teacher blocks", "d"),
+    Column("depths", "surrogate depths"), Column("n", "choices", "d"),
+]
+show(options, columns, "The choices of each stage.")
+say(
+    f"{' × '.join(str(n) for n in RESTORMER.n_choices)} = **{RESTORMER.n_architectures:,}** architectures from "
+    f"{RESTORMER.n_surrogates} surrogates (assumption A1)."
+)
+
+# %% [markdown]
+# ## Two objectives
+#
+# An architecture $c = (c_1, \dots, c_8)$ has a choice for each stage. Both objectives are minimized:
+#
+# $$\min_c\;\bigl(\,\mathrm{PSNR}_{\text{teacher}} - \mathrm{PSNR}(c),\;\; \textstyle\sum_i p_i(c_i)\bigr).$$
+#
+# The first is measured on validation crops. The second is a table: the paper gives its order only, the values are ours
+# ([A4](../assumptions.md)) and can be chosen by the parameter `penalty_table`.
+
+# %%
+found = run.search(sampler, n_trials, penalty_table)
+say(
+    f"`{sampler}` proposed {found.n_trials} architectures, {found.n_unique} of them different: "
+    f"{found.n_unique / RESTORMER.n_architectures:.1%} of the space. Penalty: {PENALTY_TABLES[penalty_table].what}. "
+    f"The front has {len(found.front)} points."
+)
+
+# %%
+run.show(
+    figures.front(found.points, found.front),
+    "front",
+    "Scatter of PSNR drop against penalty for every evaluated architecture, with the front as a stair line.",
+    f"Every architecture that {sampler} evaluated, and the front among them.",
+)
+
+# %% [markdown]
+# ## Along the front
+
+# %%
+step = max(1, len(found.front) // 8)
+rows = [
+    {
+        "stages": RESTORMER.label(RESTORMER.architecture(found.architectures[i])),
+        "drop": found.points[i, 0],
+        "penalty": found.points[i, 1],
+    }
+    for i in found.front[::step]
+]
+show(
+    rows,
+    [Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("drop", "PSNR drop (dB)", ".3f"),
+     Column("penalty", "penalty", ".1f")],
+    f"Every {step}th point of the front. T: the teacher's blocks; a number: a surrogate of that depth.",
+)
+
+# %% [markdown]
+# ## Is the sampler better than chance?
+#
+# The *hypervolume* is the area that a front dominates, up to a fixed reference point (A13). It grows with every proposal that
+# improves the front, so it shows how fast a sampler learns. The GP here is Optuna's; a repeated proposal counts, as in the paper.
+
+# %%
+searches = run.searches(sampler, n_trials, penalty_table)
+run.show(
+    figures.convergence({name: result.hypervolume for name, result in searches.items()}),
+    "convergence",
+    "Dominated hypervolume over the number of proposals, one line a sampler.",
+    f"Hypervolume over proposals, seed {seed}.",
+)
+
+# %%
+best = max(result.hypervolume[-1] for result in searches.values())
+rows = [
+    {"sampler": name, "hv": result.hypervolume[-1] / best, "unique": result.n_unique,
+     "front": len(result.front)}
+    for name, result in searches.items()
+]
+show(
+    rows,
+    [Column("sampler", "sampler"), Column("hv", "hypervolume / best", ".4f"),
+     Column("unique", "different proposals", "d"), Column("front", "points on the front", "d")],
+    f"After {found.n_trials} proposals with seed {seed}; one seed proves little.",
+)
+
+# %% [markdown]
+# ## What to notice
+
+# %%
+free = [i for i in found.front if found.points[i, 0] <= 0.1]
+cheapest = min(free, key=lambda i: found.points[i, 1])
+saved = 1 - found.points[cheapest, 1] / found.points[0, 1]
+say(
+    f"* Within 0.1 dB of the teacher, the search takes {saved:.0%} of the penalty away: "
+    f"`{RESTORMER.label(RESTORMER.architecture(found.architectures[cheapest]))}`.\n"
+    f"* Of {found.n_trials} proposals {found.n_trials - found.n_unique} were repeated ones, answered from the ledger.\n"
+    "* The penalty is known without measuring anything. A sampler that models it spends evaluations on what is in a table."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise}
+# :label: ex-search-additive
+#
+# Predict the PSNR drop of every evaluated architecture as the *sum* of the drops of its single swaps
+# (`run.pool.result.rows`, notebook 3). How well does that do, and what does it say about the difficulty of this search?
+# ```
+#
+# ```{solution} ex-search-additive
+# :class: dropdown
+#
+#     alone = {(r["stage"], r["depth"]): r["psnr_drop"] for r in run.pool.result.rows}
+#     guess = [
+#         sum(alone[s.name, s.depth(c)] for s, c in zip(RESTORMER.stages, RESTORMER.architecture(i)) if c)
+#         for i in found.architectures
+#     ]
+#     np.corrcoef(guess, found.points[:, 0])
+#
+# If the sum ranks well, a table of 22 numbers nearly solves the search: the front can be computed rather than searched for.
+# ```
+#
+# ```{exercise}
+# :label: ex-search-reference
+#
+# The hypervolume depends on its reference point. Compute it again for half the reference drop, for each sampler of `searches`. Does
+# the order of the samplers change?
+# ```
+#
+# ```{solution} ex-search-reference
+# :class: dropdown
+#
+#     drop, price = pareto.reference_point(found.anchors)
+#     for name, result in searches.items():
+#         print(name, pareto.hypervolume(result.points, (drop / 2, price)))
+#
+# A smaller reference drop looks only at good networks. If the order changes, a ranking of samplers by one reference point is weak.
+# ```
+
+# %%
+run.finish(
+    {
+        "n_unique": found.n_unique,
+        "hypervolume": {name: result.hypervolume[-1] for name, result in searches.items()},
+        "front": [found.architectures[i] for i in found.front],
+        "largest_drop": float(np.max(found.points[:, 0])),
+        "reference": list(pareto.reference_point(found.anchors)),
+    }
+)

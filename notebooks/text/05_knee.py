@@ -1,0 +1,182 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     notebook_metadata_filter: kernelspec,jupytext,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5 · The knee and its neighbors
+#
+# **Reproduces** the last paragraph of section 3.5, *knee point analysis*, and the choice of five candidates in section 4.
+#
+# **Question.** The search returns a front, not a network. Which point of it do we take, and does the answer depend on how we ask?
+#
+# **Cost.** Seconds; it reads the search of [notebook 4](04_search.ipynb).
+#
+# **Expect** that the knee moves with the range of the front, with the penalty's values and with the definition. The paper gives none of
+# the three.
+
+# %% tags=["parameters"]
+task = "denoise"  # what is restored
+profile = "mini"  # the scale: smoke, mini, small or paper
+seed = 0  # of the search
+out = ""  # folder for what this notebook writes; empty: the repository's results
+penalty_table = "blocks"  # blocks, rank or transformers
+method = "chord"  # chord, l2 or chebyshev
+rule = "nearest"  # nearest, rank or diverse
+
+# %%
+from ensrepro import pareto, pipeline
+from ensrepro.figures import search as figures
+from ensrepro.space import RESTORMER
+from ensrepro.steps import knee
+from ensrepro.tables import Column, say, show
+
+run = pipeline.start(
+    "05_knee", task=task, profile=profile, seed=seed, out=out,
+    penalty_table=penalty_table, method=method, rule=rule,
+)
+found = run.search("nsga2", penalty_table=penalty_table)
+
+# %% [markdown]
+# ## A definition
+#
+# Let $z$ be a point of the front after normalization: $z = 0$ at the *ideal*, $z = 1$ at the *nadir*. Both are fixed by two
+# architectures that every search evaluates, the teacher and the cheapest one (A10). The knee is the point farthest below the straight
+# line between these two ends:
+#
+# $$\text{knee} = \arg\max_{z\,\in\,\text{front}} \Bigl(1 - \textstyle\sum_k z_k\Bigr).$$
+#
+# Its companions are the four points of the front nearest to it in the same plane (A11).
+
+# %%
+choice = knee.choose(run.ctx, found, method=method, rule=rule)
+run.show(
+    figures.front(
+        found.points, found.front, knee=choice.rows[0], candidates=choice.rows,
+        labels=[str(k + 1) for k in range(len(choice.rows))],
+    ),
+    "knee",
+    "PSNR drop against penalty with the front, its knee marked by a star and the candidates numbered.",
+    f"The front of notebook 4, its knee by the rule '{method}', and the candidates by '{rule}'.",
+)
+
+# %% [markdown]
+# ## What the candidates look like
+
+# %%
+run.show(
+    figures.architecture(
+        choice.candidates,
+        [f"{k + 1}" for k in range(len(choice.candidates))],
+        [f"{found.points[row, 0]:.2f} dB" for row in choice.rows],
+    ),
+    "candidates",
+    "One row of eight cells a candidate; a cell says T for the teacher or the depth of the surrogate.",
+    "The candidates, stage by stage: T keeps the teacher's blocks, a number is the depth of a surrogate.",
+)
+
+# %%
+rows = [
+    {
+        "n": k + 1,
+        "stages": RESTORMER.label(architecture),
+        "kept": sum(c == 0 for c in architecture),
+        "drop": found.points[row, 0],
+        "penalty": found.points[row, 1],
+    }
+    for k, (architecture, row) in enumerate(zip(choice.candidates, choice.rows, strict=True))
+]
+columns = [
+    Column("n", "candidate", "d"), Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"),
+    Column("kept", "teacher stages", "d"), Column("drop", "PSNR drop (dB)", ".3f"),
+    Column("penalty", "penalty", ".1f"),
+]
+show(rows, columns, "The candidates, the knee first; drops before fine-tuning.")
+
+# %% [markdown]
+# ## How much of this is the definition?
+#
+# The same evaluations, read with other penalty values, other definitions of the knee, and with points discarded that lose more than a cap.
+# *Shift* is the distance to the knee above in the normalized plane; more than 0.15 is another network, not another rounding.
+
+# %%
+sensitivity = [
+    {**row, "stages": RESTORMER.label(RESTORMER.architecture(row["architecture"])),
+     "cap": "none" if row["max_drop_db"] is None else f"{row['max_drop_db']:g} dB",
+     "flag": "differs" if row["disagrees"] else ""}
+    for row in choice.sensitivity
+]
+columns = [
+    Column("table", "penalty table"), Column("method", "knee"), Column("cap", "cap"),
+    Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("psnr_drop", "PSNR drop (dB)", ".3f"),
+    Column("shift", "shift", ".2f"), Column("flag", ""),
+]
+show(sensitivity, columns, "The knee under other definitions.")
+
+# %% [markdown]
+# ## What to notice
+
+# %%
+others = len({row["architecture"] for row in sensitivity})
+flagged = sum(row["disagrees"] for row in sensitivity)
+say(
+    f"* {len(sensitivity)} readings of one front give {others} different knees; {flagged} of the readings are far from ours.\n"
+    "* A cap on the drop changes the range of the front, and with it the knee: *the knee is a property of the range*.\n"
+    "* The five candidates are neighbors by construction. Their differences are small next to what fine-tuning will change."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise}
+# :label: ex-knee-chord
+#
+# Show that for two objectives, normalized so that the ends of the front are $(0, 1)$ and $(1, 0)$, the point farthest from the line
+# between them is the one with the smallest $z_1 + z_2$. Which fronts have no knee in this sense?
+# ```
+#
+# ```{solution} ex-knee-chord
+# :class: dropdown
+#
+# The line is $z_1 + z_2 = 1$; the signed distance of a point to it is $(1 - z_1 - z_2)/\sqrt 2$. On a front that bulges the other way every
+# point has $z_1 + z_2 \ge 1$: the ends themselves win, and there is nothing to call a knee.
+# ```
+#
+# ```{exercise}
+# :label: ex-knee-diverse
+#
+# Ask for the candidates by the rule `diverse`. How many stages differ between them, and what do they cost in PSNR?
+# ```
+#
+# ```{solution} ex-knee-diverse
+# :class: dropdown
+#
+#     apart = knee.choose(run.ctx, found, rule="diverse")
+#     for architecture, row in zip(apart.candidates, apart.rows):
+#         print(RESTORMER.label(architecture), found.points[row])
+#
+# `diverse` wants two stages of difference at least, and accepts points up to `pareto.FRONT_SLACK_DB` above the front for it.
+# ```
+
+# %%
+run.finish(
+    {
+        "knee": RESTORMER.label(choice.knee),
+        "candidates": [RESTORMER.index(a) for a in choice.candidates],
+        "psnr_drop": float(found.points[choice.rows[0], 0]),
+        "penalty": float(found.points[choice.rows[0], 1]),
+        "different_knees": others,
+        "slack_db": pareto.FRONT_SLACK_DB,
+    }
+)

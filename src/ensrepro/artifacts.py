@@ -1,0 +1,278 @@
+"""Files: where they live, how they are written whole or not at all, and what they say of themselves.
+
+Every result is a *manifest*, a JSON object with the keys step, identity, provenance and result.
+`identity` holds the values that fixed the result (profile, task, settings, hashes of what it was
+made from); a manifest whose identity differs from what is asked for is refused by name. Weights are
+safetensors with a digest of their contents. Nothing here ever replaces a file with another result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Result = TypeVar("Result")
+Tensors = Mapping[str, NDArray[Any]]
+
+RESULTS, WEIGHTS, CHECKPOINTS = "results", "weights", "checkpoints"
+PACKAGES = ("ensrepro", "torch", "numpy", "numba", "optuna", "scikit-image")
+MANIFEST_KEYS = {"step", "identity", "provenance", "result"}
+
+
+def repository() -> Path:
+    """The checkout that this package is installed from; else the current folder."""
+    for folder in Path(__file__).resolve().parents:
+        if (folder / "pyproject.toml").exists() and (folder / "notebooks").is_dir():
+            return folder
+    return Path.cwd()
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where one profile and task keep their files.
+
+    New files go below `root`; what is not there is read from `fallback`, usually the repository with
+    the committed results (None: nothing but `root` is read).
+    """
+
+    profile: str
+    task: str
+    root: Path
+    fallback: Path | None = None
+
+    def own(self, kind: str, name: str) -> Path:
+        """The file below `root`: the one to write."""
+        return self.root / kind / self.profile / self.task / name
+
+    def found(self, kind: str, name: str) -> Path:
+        """The file to read: the own one, else the committed one if there is one."""
+        own = self.own(kind, name)
+        if self.fallback is None or own.exists():
+            return own
+        committed = self.fallback / kind / self.profile / self.task / name
+        return committed if committed.exists() else own
+
+    def manifest(self, step: str) -> Path:
+        """The manifest to read; if it does not exist, the one to write."""
+        return self.found(RESULTS, f"{step}.json")
+
+    def weights(self, name: str) -> Path:
+        """The weights to read."""
+        return self.found(WEIGHTS, f"{name}.safetensors")
+
+    def new_weights(self, name: str) -> Path:
+        """The weights to write."""
+        return self.own(WEIGHTS, f"{name}.safetensors")
+
+    def ledger(self, name: str) -> Path:
+        """A file that is appended to, so never the committed one: its contents are copied first."""
+        own = self.own(RESULTS, f"{name}.jsonl")
+        committed = self.found(RESULTS, f"{name}.jsonl")
+        if committed != own:
+            write_bytes(own, committed.read_bytes())
+        return own
+
+    def checkpoint(self, name: str) -> Path:
+        """Progress of a training, never committed."""
+        return self.own(CHECKPOINTS, f"{name}.pt")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Under which circumstances a file was made."""
+
+    profile: str
+    task: str
+    seed: int
+    commit: str
+    created: str
+    seconds: float
+    machine: str
+    threads: int
+    versions: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """Short hash of the checked-out commit, with `+` if files differ from it; `unknown` without git."""
+    try:
+        git = ["git", "-C", str(repository())]
+        name = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "src"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}+" if changed else name
+
+
+def now() -> str:
+    """UTC, ISO 8601 with microseconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def cpu_model() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def provenance(profile: str, task: str, seed: int, seconds: float, threads: int) -> Provenance:
+    """The circumstances of this very moment."""
+    return Provenance(
+        profile=profile,
+        task=task,
+        seed=seed,
+        commit=commit(),
+        created=now(),
+        seconds=round(seconds, 2),
+        machine=f"{cpu_model()}, {platform.system()} {platform.machine()}",
+        threads=threads,
+        versions={package: installed(package) for package in PACKAGES},
+    )
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` at once: after a crash it is the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON would give it back: tuples become lists, numpy scalars Python's."""
+    return json.loads(json.dumps(value, default=lambda x: x.item()))
+
+
+def write_manifest(
+    path: Path, step: str, identity: Mapping[str, Any], made: Provenance, result: Any
+) -> None:
+    """Write a step's result, a dataclass of plain values; a ValueError if it holds NaN or inf."""
+    content = {
+        "step": step,
+        "identity": dict(identity),
+        "provenance": asdict(made),
+        "result": asdict(result),
+    }
+    text = json.dumps(content, indent=1, allow_nan=False, default=lambda x: x.item())
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A manifest's content; a ValueError names a file that is no manifest."""
+    try:
+        content = json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a manifest: {error}") from None
+    if not isinstance(content, dict) or set(content) != MANIFEST_KEYS:
+        raise ValueError(f"{path} is not a manifest: expected the keys {sorted(MANIFEST_KEYS)}")
+    return content
+
+
+def read_manifest(path: Path, kind: type[Result], identity: Mapping[str, Any]) -> Result:
+    """The result in a manifest; refused if made from other values or with other fields."""
+    content = read_json(path)
+    asked = plain(dict(identity))
+    for key in sorted(asked.keys() | content["identity"].keys()):
+        found, expected = content["identity"].get(key), asked.get(key)
+        if found != expected:
+            raise ValueError(
+                f"{path} was made with {key}={found!r}, expected {expected!r}; "
+                "move it away to have it made anew"
+            )
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if set(content["result"]) != names:
+        raise ValueError(
+            f"{path} holds the fields {sorted(content['result'])}, expected {sorted(names)}"
+        )
+    return kind(**content["result"])
+
+
+def load_or_run(
+    path: Path,
+    step: str,
+    kind: type[Result],
+    identity: Mapping[str, Any],
+    compute: Callable[[], tuple[Result, Provenance]],
+) -> Result:
+    """The manifest's result if the file exists, else `compute()`, saved. Never written over."""
+    if not path.exists():
+        result, made = compute()
+        write_manifest(path, step, identity, made, result)
+    return read_manifest(path, kind, identity)
+
+
+def digest(tensors: Tensors) -> str:
+    """SHA-256 of names, types, shapes and values, in order of the names; 16 hex digits."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        sha.update(f"{name} {array.dtype} {array.shape};".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()[:16]
+
+
+def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Float16 safetensors with their digest; round the network itself too, so that results match."""
+    from safetensors.numpy import save
+
+    halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
+    for name, array in halves.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} does not fit float16")
+    write_bytes(path, save(halves, metadata={**metadata, "digest": digest(halves)}))
+
+
+def load_weights(path: Path, metadata: Mapping[str, str]) -> dict[str, NDArray[np.float16]]:
+    """The tensors; a ValueError names a damaged file or one whose metadata differ from those asked."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from None
+    for key, expected in metadata.items():
+        if found.get(key) != expected:
+            raise ValueError(f"{path} has {key}={found.get(key)!r}, expected {expected!r}")
+    if found.get("digest") != digest(tensors):
+        raise ValueError(f"{path} is damaged: its contents do not have the digest in its header")
+    return tensors

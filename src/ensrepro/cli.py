@@ -1,0 +1,142 @@
+"""The command line: `python -m ensrepro run | list | reproduce | restore`.
+
+Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ensrepro import artifacts, config, notebook
+
+DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
+
+
+def notebooks() -> Path:
+    """The folder of the notebooks; they belong to the checkout, not to an installed package."""
+    return artifacts.repository() / "notebooks"
+
+
+def shortest(path: Path) -> str:
+    """The path from the current folder if it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def summary(headline: dict[str, Any]) -> str:
+    """The single numbers and words of a notebook's headline, in one line."""
+    single = {name: value for name, value in headline.items() if not isinstance(value, dict | list)}
+    return ", ".join(f"{name} {number(value)}" for name, value in single.items()) or "done"
+
+
+def number(value: object) -> str:
+    """A float with four digits, anything else as it is; a dash for nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def run_command(arguments: argparse.Namespace) -> None:
+    """Execute one notebook strictly."""
+    source = notebook.find(arguments.notebook, notebooks())
+    given = [(name, text) for name, text in arguments.parameter]
+    for name in ("task", "profile", "out"):
+        if getattr(arguments, name) is not None:
+            given.append((name, getattr(arguments, name)))
+    values = notebook.resolved_parameters(source, given)
+    shown = ", ".join(f"{name}={value}" for name, value in values.items() if value != "")
+    print(f"{source.stem}: {shown}", flush=True)
+    page, manifest = notebook.run(source, values, progress=not arguments.quiet)
+    print(f"{source.stem}: {summary(manifest['headline'])}\n{shortest(page)}", flush=True)
+
+
+def list_command(_arguments: argparse.Namespace) -> None:
+    """Print the notebooks with their parameters, the tasks and the profiles."""
+    rows = {"notebooks": [], "tasks": [], "profiles": []}
+    for path in sorted(notebooks().glob("[0-9]*.ipynb")):
+        declared = notebook.declared_parameters(path)
+        rows["notebooks"].append((path.stem, ", ".join(f"{k}={v!r}" for k, v in declared.items())))
+    rows["tasks"] += [(task.name, task.what) for task in config.TASKS.values()]
+    rows["profiles"] += [(profile.name, profile.price) for profile in config.PROFILES.values()]
+    for heading, lines in rows.items():
+        print(heading)
+        for name, what in lines:
+            print(f"  {name:<16} {what}")
+
+
+def reproduce_command(arguments: argparse.Namespace) -> None:
+    """Redo a task from nothing and report the differences from what is committed."""
+    from ensrepro import pipeline
+
+    rows = pipeline.reproduce(arguments.task, arguments.profile)
+    columns = ("quantity", "committed", "reproduced", "difference")
+    lines = [columns, *([number(row[column]) for column in columns] for row in rows)]
+    for name, *numbers in lines:
+        print(f"{name:<36}", *(f"{text:>12}" for text in numbers))
+
+
+def restore_command(arguments: argparse.Namespace) -> None:
+    """Restore one image file."""
+    from ensrepro import evaluate
+
+    source, target = Path(arguments.source), Path(arguments.target)
+    evaluate.restore_file(source, target, arguments.task, arguments.profile)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The four commands; a shortened option is refused like any other unknown one."""
+    top = argparse.ArgumentParser("python -m ensrepro", allow_abbrev=False)
+    top.add_argument("--traceback", action="store_true", help="show where an error came from")
+    commands = top.add_subparsers(metavar="command", required=True)
+
+    run = commands.add_parser("run", help="execute one notebook strictly", allow_abbrev=False)
+    run.add_argument("notebook", help="its name, such as 04_search")
+    run.add_argument("--task", help="one of those that `list` prints")
+    run.add_argument("--profile", help="the scale, one of those that `list` prints")
+    run.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
+    run.add_argument("--quiet", action="store_true", help="show no progress")
+    run.add_argument(
+        *("-p", "--parameter"),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="any parameter of the notebook; may be given several times",
+    )
+    run.set_defaults(command=run_command)
+
+    listing = commands.add_parser("list", help="print notebooks, tasks and profiles")
+    listing.set_defaults(command=list_command)
+
+    reproduce = commands.add_parser(
+        "reproduce", help="redo a task from nothing, report the differences", allow_abbrev=False
+    )
+    reproduce.set_defaults(command=reproduce_command)
+    restore = commands.add_parser("restore", help="restore one image file", allow_abbrev=False)
+    restore.set_defaults(command=restore_command)
+    restore.add_argument("source", help="the degraded image")
+    restore.add_argument("target", help="the PNG file to write")
+    for command in (reproduce, restore):
+        command.add_argument("--task", choices=config.TASKS, default="denoise")
+        command.add_argument("--profile", choices=config.PROFILES, default="mini")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = parser().parse_args(argv)  # exits with 2 by itself
+    try:
+        arguments.command(arguments)
+    except KeyboardInterrupt:
+        print("ensrepro: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (notebook.RunError, ValueError, TypeError, OSError) as error:
+        if arguments.traceback:
+            raise
+        print(f"ensrepro: {error}", file=sys.stderr)
+        return NOT_UNDERSTOOD if isinstance(error, notebook.UsageError) else FAILED
+    return DONE

@@ -1,0 +1,204 @@
+"""Photos that come with scikit-image, scikit-learn and matplotlib, split by photo; crops and batches.
+
+A photo belongs to one split only. JPEG files are used at half size, which averages their 8x8 block
+artifacts away (area downsampling in linear light). Dead-leaves images (Lee, Mumford and Huang 2001)
+extend training, never validation or test. Nothing is downloaded.
+Images are (H, W, 3) float32 in [0, 1]; batches are (B, 3, H, W) tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from skimage.io import imread
+from torch import Tensor
+
+from ensrepro.config import Phase, named
+from ensrepro.degrade import DEGRADATIONS, Image, to_linear, to_srgb
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+LEAVES_SHARE = 0.25  # of the training patches
+N_LEAVES, LEAVES_SIZE, LEAVES_PER_IMAGE = 16, 256, 1500
+GAINS = (0.5, 1.2)  # exposure, in linear light
+
+Degrade = Callable[[Image, Generator], Image]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file inside an installed package; `halve` for JPEG sources."""
+
+    name: str
+    package: str
+    path: str
+    split: str
+    halve: bool = False
+
+
+SKIMAGE, SKLEARN, MATPLOTLIB = "skimage", "sklearn", "matplotlib"
+
+PHOTOS = (
+    Photo("astronaut", SKIMAGE, "data/astronaut.png", TRAIN),
+    Photo("motorcycle_left", SKIMAGE, "data/motorcycle_left.png", TRAIN),
+    Photo("motorcycle_right", SKIMAGE, "data/motorcycle_right.png", TRAIN),
+    Photo("grace_hopper", MATPLOTLIB, "mpl-data/sample_data/grace_hopper.jpg", TRAIN, True),
+    Photo("hubble", SKIMAGE, "data/hubble_deep_field.jpg", TRAIN, True),
+    Photo("retina", SKIMAGE, "data/retina.jpg", TRAIN, True),
+    Photo("ihc", SKIMAGE, "data/ihc.png", TRAIN),
+    Photo("brick", SKIMAGE, "data/brick.png", TRAIN),
+    Photo("grass", SKIMAGE, "data/grass.png", TRAIN),
+    Photo("gravel", SKIMAGE, "data/gravel.png", TRAIN),
+    Photo("moon", SKIMAGE, "data/moon.png", TRAIN),
+    Photo("coins", SKIMAGE, "data/coins.png", TRAIN),
+    Photo("cell", SKIMAGE, "data/cell.png", TRAIN),
+    Photo("chelsea", SKIMAGE, "data/chelsea.png", VALIDATION),
+    Photo("flower", SKLEARN, "datasets/images/flower.jpg", VALIDATION, True),
+    Photo("coffee", SKIMAGE, "data/coffee.png", TEST),
+    Photo("camera", SKIMAGE, "data/camera.png", TEST),
+    Photo("china", SKLEARN, "datasets/images/china.jpg", TEST, True),
+    Photo("rocket", SKIMAGE, "data/rocket.jpg", TEST, True),
+)
+
+
+class Pair(NamedTuple):
+    """A degraded image and the clean one it was made from, (H, W, 3) each."""
+
+    name: str
+    degraded: Image
+    clean: Image
+
+
+def halved(image: Image) -> Image:
+    """Half the size by averaging 2x2 pixels in linear light; an odd last row or column is cut."""
+    h, w = image.shape[0] // 2, image.shape[1] // 2
+    light = to_linear(image[: 2 * h, : 2 * w])
+    return to_srgb(light.reshape(h, 2, w, 2, 3).mean(axis=(1, 3), dtype=np.float32))
+
+
+@lru_cache(maxsize=None)
+def load(photo: Photo) -> Image:
+    """The photo, (H, W, 3); gray ones are repeated over the channels. Do not write into it."""
+    with resources.as_file(resources.files(photo.package) / photo.path) as path:
+        pixels = imread(path)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    image = pixels[..., :3].astype(np.float32) / 255
+    return halved(image) if photo.halve else image
+
+
+def photos(split: str) -> list[Photo]:
+    """The photos of one split."""
+    named("split", split, {TRAIN: 0, VALIDATION: 0, TEST: 0})
+    return [photo for photo in PHOTOS if photo.split == split]
+
+
+def dead_leaves(rng: Generator, size: int = LEAVES_SIZE, n: int = LEAVES_PER_IMAGE) -> Image:
+    """Random disks that hide one another, radii with density ~ r ** -3; (size, size, 3).
+
+    Drawn front to back: a pixel keeps the first disk that covers it.
+    """
+    r_min, r_max = 2.0, size / 4
+    u = rng.uniform(size=n)
+    radii = (r_min**-2 + u * (r_max**-2 - r_min**-2)) ** -0.5
+    centers = rng.uniform(0, size, (n, 2))
+    colors = rng.uniform(size=(n, 3)).astype(np.float32)
+    image = np.full((size, size, 3), 0.5, np.float32)
+    free = np.ones((size, size), bool)
+    for radius, (cy, cx), color in zip(radii, centers, colors, strict=True):
+        y0, y1 = max(int(cy - radius), 0), min(int(cy + radius) + 2, size)
+        x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, size)
+        y, x = np.ogrid[y0:y1, x0:x1]
+        disk = ((y - cy) ** 2 + (x - cx) ** 2 <= radius**2) & free[y0:y1, x0:x1]
+        image[y0:y1, x0:x1][disk] = color
+        free[y0:y1, x0:x1][disk] = False
+    return image
+
+
+@lru_cache(maxsize=4)
+def training_images(seed: int) -> tuple[tuple[Image, ...], tuple[Image, ...]]:
+    """(photos and their halves, dead-leaves images) that training crops are taken from."""
+    full = [load(photo) for photo in photos(TRAIN)]
+    halves = [halved(image) for image in full if min(image.shape[:2]) >= 400]
+    leaves = [dead_leaves(np.random.default_rng([seed, i])) for i in range(N_LEAVES)]
+    return tuple(full + halves), tuple(leaves)
+
+
+def crop(image: Image, top: int, left: int, size: int) -> Image:
+    return image[top : top + size, left : left + size]
+
+
+def random_crop(images: Sequence[Image], size: int, rng: Generator) -> Image:
+    """A square crop; an image is drawn with probability proportional to its area."""
+    areas = np.array([image.shape[0] * image.shape[1] for image in images], float)
+    image = images[rng.choice(len(images), p=areas / areas.sum())]
+    top = rng.integers(image.shape[0] - size + 1)
+    left = rng.integers(image.shape[1] - size + 1)
+    return crop(image, int(top), int(left), size)
+
+
+def augmented(patch: Image, rng: Generator) -> Image:
+    """One of the 8 symmetries of the square, channels permuted, exposure changed."""
+    patch = np.rot90(patch, rng.integers(4))
+    if rng.integers(2):
+        patch = patch[:, ::-1]
+    light = to_linear(patch[..., rng.permutation(3)]) * rng.uniform(*GAINS)
+    return to_srgb(np.clip(light, 0, 1).astype(np.float32))
+
+
+def to_tensor(images: Sequence[Image]) -> Tensor:
+    """(H, W, C) images of one size to a batch (B, C, H, W)."""
+    return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
+
+
+def training_batch(task: str, seed: int, step: int, phase: Phase) -> tuple[Tensor, Tensor]:
+    """Degraded and clean patches, (B, 3, patch, patch) each: a pure function of (seed, step).
+
+    So a resumed training sees the very batches that an uninterrupted one sees.
+    """
+    degrade: Degrade = named("task", task, DEGRADATIONS)
+    rng = np.random.default_rng([seed, step])
+    natural, leaves = training_images(seed)
+    clean = [
+        augmented(
+            random_crop(leaves if rng.uniform() < LEAVES_SHARE else natural, phase.patch, rng), rng
+        )
+        for _ in range(phase.batch)
+    ]
+    degraded = [degrade(patch, rng) for patch in clean]
+    return to_tensor(degraded), to_tensor(clean)
+
+
+def validation_pairs(task: str, n: int, size: int) -> list[Pair]:
+    """`n` fixed crops of `size` pixels a side, in turn from each validation photo.
+
+    The same for every seed of a training: crops and noise depend on (n, size) alone. Assumption A8.
+    """
+    degrade: Degrade = named("task", task, DEGRADATIONS)
+    sources = photos(VALIDATION)
+    pairs = []
+    for i in range(n):
+        rng = np.random.default_rng([1, i, size])
+        photo = sources[i % len(sources)]
+        clean = random_crop([load(photo)], size, rng)
+        pairs.append(Pair(f"{photo.name}-{i}", degrade(clean, rng), clean))
+    return pairs
+
+
+def test_pairs(task: str, n: int | None = None, size: int | None = None) -> list[Pair]:
+    """The first `n` test photos (all if None), whole or a centered square of `size` pixels."""
+    degrade: Degrade = named("task", task, DEGRADATIONS)
+    pairs = []
+    for i, photo in enumerate(photos(TEST)[:n]):
+        clean = load(photo)
+        if size is not None:
+            clean = crop(clean, (clean.shape[0] - size) // 2, (clean.shape[1] - size) // 2, size)
+        pairs.append(Pair(photo.name, degrade(clean, np.random.default_rng([2, i])), clean))
+    return pairs

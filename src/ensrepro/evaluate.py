@@ -1,0 +1,255 @@
+"""Restoring images of any size, scoring networks, and measuring many hybrids at once.
+
+`restore` pads to the network's multiple and crops back; large images are tiled under a memory
+bound. `measure` walks architectures in sorted order with a stack of stage outputs, so that a
+common prefix is computed once. B, C, H, W: batch, channels, height, width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ensrepro import metrics
+from ensrepro.data import Pair, to_tensor
+from ensrepro.degrade import Image
+from ensrepro.ledger import Metrics
+from ensrepro.models.hybrid import Surrogates, UNet
+from ensrepro.space import TEACHER, Architecture
+
+OVERLAP = 32  # pixels that neighboring tiles share; blended linearly
+MIB = 2**20
+# Working memory of a network without gradients, measured with `make bench`: float32 values a pixel
+# and a channel of the stem. Both block families stay below it.
+VALUES_PER_PIXEL = 96
+MICRO_BATCH = 4  # validation images evaluated together
+
+
+class Restoration(NamedTuple):
+    """A restored test image, (H, W, 3), and its scores."""
+
+    name: str
+    image: Image
+    psnr: float
+    ssim: float
+
+
+def check_image(image: Image, channels: int) -> None:
+    """A ValueError or TypeError that says why `image` is no (H, W, channels) image in [0, 1]."""
+    if not isinstance(image, np.ndarray) or image.dtype not in (np.float32, np.float64, np.uint8):
+        kind = getattr(image, "dtype", type(image).__name__)
+        raise TypeError(f"image is {kind}; expected a uint8 or float array")
+    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+        raise ValueError(f"image has shape {image.shape}; expected (H, W, {channels})")
+    if image.dtype == np.uint8:
+        return
+    low, high = float(image.min()), float(image.max())  # NaN if any pixel is
+    if not np.isfinite([low, high]).all():
+        raise ValueError("image has NaN or infinite pixels; expected values in [0, 1]")
+    if low < 0 or high > 1:
+        raise ValueError(f"image has values in [{low:g}, {high:g}]; expected uint8 or [0, 1]")
+
+
+def tile_side(width: int, multiple: int, memory_mib: float) -> int:
+    """Side of the largest square that a network of this width restores within `memory_mib`."""
+    pixels = memory_mib * MIB / (4 * VALUES_PER_PIXEL * width)
+    side = int(pixels**0.5) // multiple * multiple
+    if side <= 2 * OVERLAP:
+        raise ValueError(
+            f"memory_mib is {memory_mib:g}; expected more: tiles of {side} pixels are too small"
+        )
+    return side
+
+
+def starts(length: int, side: int) -> list[int]:
+    """First pixels of tiles that cover 0 .. length - 1, the last one flush with the end."""
+    if length <= side:
+        return [0]
+    return [*range(0, length - side, side - OVERLAP), length - side]
+
+
+def ramp(side: int, at_start: bool, at_end: bool) -> Image:
+    """Blending weights along one axis of a tile; they fall off where a neighbor overlaps."""
+    weights = np.ones(side, np.float32)
+    rise = (np.arange(OVERLAP, dtype=np.float32) + 1) / (OVERLAP + 1)
+    if not at_start:
+        weights[:OVERLAP] = rise
+    if not at_end:
+        weights[-OVERLAP:] = np.minimum(weights[-OVERLAP:], rise[::-1])
+    return weights
+
+
+@torch.inference_mode()
+def run_whole(net: UNet, image: Image) -> Image:
+    """One forward pass: pad by reflection to the network's multiple, crop back, clip to [0, 1]."""
+    h, w = image.shape[:2]
+    multiple = net.multiple
+    padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
+    padded = np.pad(image, padding, mode="reflect")
+    restored = net(to_tensor([padded]))[0, :, :h, :w]
+    return restored.clamp(0, 1).numpy().transpose(1, 2, 0)
+
+
+def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
+    """(H, W, C_in) uint8 or float in [0, 1] -> (H, W, C_out) float32 in [0, 1].
+
+    Images too large for `memory_mib` of working memory (arrays for the result come on top) are cut
+    into overlapping tiles. Channel attention and pooling are global, so a tiled result differs
+    slightly from a whole one.
+    """
+    check_image(image, net.shape.in_channels)
+    pixels = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
+    h, w = pixels.shape[:2]
+    side = tile_side(net.shape.width, net.multiple, memory_mib)
+    if h * w <= side * side:
+        return run_whole(net, pixels)
+    tops, lefts = starts(h, side), starts(w, side)
+    total = np.zeros((h, w, net.shape.out_channels), np.float32)
+    weight = np.zeros((h, w, 1), np.float32)
+    for top in tops:
+        for left in lefts:
+            tile = pixels[top : top + side, left : left + side]
+            fall = (
+                ramp(tile.shape[0], top == tops[0], top == tops[-1])[:, None, None]
+                * ramp(tile.shape[1], left == lefts[0], left == lefts[-1])[None, :, None]
+            )
+            here = slice(top, top + side), slice(left, left + side)
+            total[here] += run_whole(net, tile) * fall
+            weight[here] += fall
+    return total / weight
+
+
+def score(restorer: Callable[[Image], Image], pairs: Sequence[Pair], protocol: str) -> list[Restoration]:
+    """Every pair restored and scored."""
+    results = []
+    for pair in pairs:
+        image = restorer(pair.degraded)
+        results.append(
+            Restoration(
+                pair.name,
+                image,
+                metrics.psnr(image, pair.clean, protocol),
+                metrics.ssim(image, pair.clean, protocol),
+            )
+        )
+    return results
+
+
+def mean(results: Sequence[Restoration]) -> Metrics:
+    """Mean PSNR and SSIM over images."""
+    psnr, ssim = (float(np.mean([r[i] for r in results])) for i in (2, 3))
+    return Metrics(psnr, ssim)
+
+
+def degraded(image: Image) -> Image:
+    """The restorer that does nothing: the row `input` of every table."""
+    return image
+
+
+def non_local_means(image: Image) -> Image:
+    """Non-local means with the noise level estimated from the image itself; (H, W, 3)."""
+    from skimage.restoration import denoise_nl_means, estimate_sigma
+
+    sigma = float(np.mean(estimate_sigma(image, channel_axis=-1)))
+    restored = denoise_nl_means(
+        image,
+        patch_size=5,
+        patch_distance=6,
+        h=0.8 * sigma,
+        sigma=sigma,
+        fast_mode=True,
+        channel_axis=-1,
+    )
+    return np.clip(restored, 0, 1).astype(np.float32)
+
+
+def bm3d(image: Image) -> Image:
+    """BM3D with the noise level estimated from the image itself; needs the package `bm3d`."""
+    try:
+        from bm3d import bm3d_rgb
+    except ImportError:
+        raise ImportError("BM3D needs an optional package: pip install bm3d") from None
+    from skimage.restoration import estimate_sigma
+
+    sigma = float(np.mean(estimate_sigma(image, channel_axis=-1)))
+    return np.clip(bm3d_rgb(image, sigma), 0, 1).astype(np.float32)
+
+
+class Suffix(NamedTuple):
+    """An architecture and how many of its first stages are those of the one before it."""
+
+    architecture: Architecture
+    shared: int
+
+
+def prefix_order(architectures: Sequence[Architecture]) -> list[Suffix]:
+    """Distinct architectures sorted, each with the length of the prefix it shares."""
+    ordered = sorted(set(architectures))
+    shared = [0]
+    for before, after in pairwise(ordered):
+        shared.append(next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b))
+    return [Suffix(*item) for item in zip(ordered, shared, strict=True)]
+
+
+@torch.inference_mode()
+def restored_batches(
+    teacher: UNet, surrogates: Surrogates, order: Sequence[Suffix], images: Tensor
+) -> Iterator[Tensor]:
+    """For each architecture in `order` the restored batch (B, C_out, H, W), clipped to [0, 1]."""
+    stages = teacher.space.stages
+    stem = teacher.stem(images)
+    outputs: list[Tensor] = []
+    for architecture, shared in order:
+        del outputs[shared:]
+        for stage, choice in list(zip(stages, architecture, strict=True))[shared:]:
+            module = (
+                teacher.stages[stage.name]
+                if choice == TEACHER
+                else surrogates[stage.name, stage.depth(choice)]
+            )
+            outputs.append(module(teacher.enter(stage, stem, outputs)))
+        yield teacher.leave(images, stem, outputs[-1]).clamp(0, 1)
+
+
+def measure(
+    teacher: UNet,
+    surrogates: Surrogates,
+    architectures: Sequence[Architecture],
+    pairs: Sequence[Pair],
+    protocol: str,
+) -> list[Metrics]:
+    """Mean PSNR and SSIM over `pairs` of each architecture, as if it were run on its own.
+
+    The pairs must have one size. Micro-batches are the outer loop, so the stack stays small.
+    """
+    order = prefix_order([teacher.space.check(a) for a in architectures])
+    sums = {item.architecture: np.zeros(2) for item in order}
+    for start in range(0, len(pairs), MICRO_BATCH):
+        batch = pairs[start : start + MICRO_BATCH]
+        images = to_tensor([pair.degraded for pair in batch])
+        for item, restored in zip(
+            order, restored_batches(teacher, surrogates, order, images), strict=True
+        ):
+            for image, pair in zip(restored.numpy().transpose(0, 2, 3, 1), batch, strict=True):
+                sums[item.architecture] += (
+                    metrics.psnr(image, pair.clean, protocol),
+                    metrics.ssim(image, pair.clean, protocol),
+                )
+    return [Metrics(*(sums[tuple(a)] / len(pairs)).tolist()) for a in architectures]
+
+
+def identity_drops(teacher: UNet, pairs: Sequence[Pair], protocol: str) -> dict[str, float]:
+    """PSNR (dB) lost when a stage of the teacher becomes the identity: is the stage alive?"""
+    space = teacher.space
+    nothing = {key: nn.Identity() for key in space.surrogates}
+    single = [space.swapped(stage.name, 1) for stage in space.stages]
+    base, *rest = measure(teacher, nothing, [space.teacher, *single], pairs, protocol)
+    return {
+        stage.name: base.psnr - value.psnr
+        for stage, value in zip(space.stages, rest, strict=True)
+    }

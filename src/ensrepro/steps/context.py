@@ -1,0 +1,201 @@
+"""What all steps of one profile and task share: names checked, images, files, weights."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ensrepro import artifacts, config, data, evaluate, training
+from ensrepro.artifacts import Provenance, Store
+from ensrepro.config import PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
+from ensrepro.models.hybrid import NetworkShape, UNet
+from ensrepro.space import RESTORMER, Space
+from ensrepro.training import History
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
+
+
+@dataclass(frozen=True)
+class Context:
+    """One profile and task, and where their files are."""
+
+    profile: Profile
+    task: Task
+    pair: Pair
+    store: Store
+
+    @property
+    def space(self) -> Space:
+        return RESTORMER
+
+    @property
+    def shape(self) -> NetworkShape:
+        return NetworkShape(
+            width=self.profile.width,
+            norm=self.task.norm,
+            in_channels=self.task.in_channels,
+            mambair=self.profile.mambair,
+        )
+
+    @cached_property
+    def validation(self) -> list[data.Pair]:
+        """The fixed crops that search and selection see."""
+        images = self.profile.evaluation
+        return data.validation_pairs(self.task.name, images.n_validation, images.validation_size)
+
+    @cached_property
+    def test(self) -> list[data.Pair]:
+        """The photos that only judge."""
+        images = self.profile.evaluation
+        return data.test_pairs(self.task.name, images.n_test, images.test_size)
+
+    @cached_property
+    def validation_digest(self) -> str:
+        """Hash of the validation images, degraded and clean."""
+        return artifacts.digest(
+            {f"{i}.{kind}": getattr(pair, kind) for i, pair in enumerate(self.validation)
+             for kind in ("degraded", "clean")}
+        )
+
+    @property
+    def n_processes(self) -> int:
+        """Processes for independent trainings: one a core, within the profile's bound."""
+        return min(os.cpu_count() or 1, self.profile.max_processes)
+
+    def identity(self, **made_from: Any) -> dict[str, Any]:
+        """What fixes a result: the names, the network's shape and what the step adds."""
+        return {
+            "profile": self.profile.name,
+            "task": self.task.name,
+            "pair": self.pair.name,
+            "shape": asdict(self.shape),
+            "validation": self.validation_digest,
+            **made_from,
+        }
+
+    def provenance(self, seed: int, started: float) -> Provenance:
+        """`started` is a time.perf_counter() reading."""
+        seconds = time.perf_counter() - started
+        threads = torch.get_num_threads()
+        return artifacts.provenance(self.profile.name, self.task.name, seed, seconds, threads)
+
+    def score(self, restorer: Callable[..., Any], pairs: Sequence[data.Pair]) -> list[evaluate.Restoration]:
+        return evaluate.score(restorer, pairs, self.task.protocol)
+
+    def psnr(self, net: UNet) -> float:
+        """Mean PSNR on the validation crops, dB."""
+        return evaluate.mean(self.score(partial(evaluate.restore, net), self.validation)).psnr
+
+    def rows(self, method: str, restorer: Callable[..., Any]) -> list[dict[str, Any]]:
+        """Scores on the test photos: method, image, psnr, ssim."""
+        return [
+            {"method": method, "image": r.name, "psnr": r.psnr, "ssim": r.ssim}
+            for r in self.score(restorer, self.test)
+        ]
+
+
+def checked_seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected an integer >= 0")
+    return seed
+
+
+def open_context(profile: str = "mini", task: str = "denoise", out: str | Path = "") -> Context:
+    """The context of a profile and task, by name.
+
+    New files go below `out`, or into the repository if it is empty; committed results are read
+    from the repository wherever `out` has none.
+    """
+    chosen = config.named("profile", profile, PROFILES)
+    task_value = config.named("task", task, TASKS)
+    if not isinstance(out, (str, Path)):
+        raise TypeError(f"out is {out!r}; expected the path of a folder, or an empty string")
+    repository = artifacts.repository()
+    store = (
+        Store(profile, task, Path(out).absolute(), repository)
+        if str(out)
+        else Store(profile, task, repository)
+    )
+    return Context(chosen, task_value, PAIRS["restormer-mambair"], store)
+
+
+def numpy_state(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+
+
+def round_to_half(module: nn.Module) -> None:
+    """Round every parameter to float16 and back: what is measured is what is saved."""
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            tensor.copy_(tensor.half())
+
+
+def digest(module: nn.Module) -> str:
+    """Hash of a module's weights as they are saved."""
+    return artifacts.digest(
+        {name: array.astype(np.float16) for name, array in numpy_state(module).items()}
+    )
+
+
+def save(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+    """Weights as float16; see `round_to_half`."""
+    artifacts.save_weights(path, numpy_state(module), metadata)
+
+
+def load(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
+    """Read weights into `module`; a ValueError names the file and what does not fit."""
+    tensors = artifacts.load_weights(path, metadata)
+    own = module.state_dict()
+    wrong = sorted(own.keys() ^ tensors.keys())
+    if wrong:
+        raise ValueError(f"{path} does not fit: {len(wrong)} names differ, the first is {wrong[0]}")
+    for name, tensor in own.items():
+        if tuple(tensor.shape) != tensors[name].shape:
+            raise ValueError(
+                f"{path}: {name} has shape {tensors[name].shape}, expected {tuple(tensor.shape)}"
+            )
+        tensor.copy_(torch.from_numpy(tensors[name].astype(np.float32)))
+
+
+def train(
+    ctx: Context,
+    net: UNet,
+    schedule: Schedule,
+    *,
+    seed: int,
+    name: str,
+    progress: Progress | None = None,
+) -> History:
+    """Train a whole network on the task's training patches; it ends rounded to float16."""
+
+    def report(done: int, history: History) -> None:
+        if progress is not None:
+            progress(f"train {name}", done, schedule.n_steps)
+
+    history = training.fit(
+        net,
+        partial(data.training_batch, ctx.task.name, seed),
+        schedule,
+        seed=seed,
+        checkpoint=ctx.store.checkpoint(name),
+        validate=ctx.psnr,
+        progress=report,
+    )
+    round_to_half(net)
+    return history
+
+
+def loss_curve(losses: Sequence[float]) -> list[float]:
+    """Means over LOSS_WINDOW steps."""
+    windows = range(0, len(losses), LOSS_WINDOW)
+    return [float(np.mean(losses[start : start + LOSS_WINDOW])) for start in windows]

@@ -1,0 +1,146 @@
+"""Step 5, fine-tuning: hybrids trained end to end, the best one chosen, and judged (section 3.5).
+
+Each (architecture, seed) is a job of its own with its own manifest and weights.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+
+from ensrepro import artifacts, evaluate
+from ensrepro.artifacts import Provenance
+from ensrepro.models.hybrid import UNet, assemble, build
+from ensrepro.space import Architecture
+from ensrepro.steps import context, pool, teacher
+from ensrepro.steps.context import Context
+from ensrepro.steps.pool import Pool
+from ensrepro.steps.teacher import Teacher
+
+Job = tuple[Architecture, int]  # (architecture, seed)
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """A fine-tuned hybrid: before and after (validation, dB), its training, its test rows."""
+
+    architecture: int
+    seed: int
+    digest: str
+    n_parameters: int
+    before: float
+    after: float
+    seconds: float
+    losses: list[float]
+    validation: list[list[float]]
+    test: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """The network and its manifest."""
+
+    net: UNet
+    result: FinetuneResult
+
+
+def job_name(ctx: Context, job: Job) -> str:
+    architecture, seed = job
+    return f"hybrid-{ctx.space.index(architecture):05d}-s{seed}"
+
+
+def metadata(ctx: Context, job: Job) -> dict[str, str]:
+    return {
+        "step": "finetune",
+        "profile": ctx.profile.name,
+        "task": ctx.task.name,
+        "architecture": ctx.space.label(job[0]),
+    }
+
+
+def make(
+    ctx: Context, base: Teacher, parts: Pool, job: Job
+) -> tuple[FinetuneResult, Provenance]:
+    """Fine-tune one hybrid end to end; the teacher and the pool stay as they are."""
+    architecture, seed = job
+    started, name = time.perf_counter(), job_name(ctx, job)
+    net = deepcopy(assemble(base.net, parts.surrogates, architecture))
+    before = ctx.psnr(net)
+    history = context.train(ctx, net, ctx.profile.finetune, seed=seed + 1, name=name)
+    context.save(net, ctx.store.new_weights(name), metadata(ctx, job))
+    result = FinetuneResult(
+        architecture=ctx.space.index(architecture),
+        seed=seed,
+        digest=context.digest(net),
+        n_parameters=sum(p.numel() for p in net.parameters()),
+        before=before,
+        after=ctx.psnr(net),
+        seconds=history.seconds,
+        losses=context.loss_curve(history.losses),
+        validation=[list(point) for point in history.validation],
+        test=ctx.rows(ctx.space.label(architecture), partial(evaluate.restore, net)),
+    )
+    return result, ctx.provenance(seed, started)
+
+
+def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
+    """One fine-tuned hybrid: from its files, or trained now."""
+    name = job_name(ctx, job)
+    identity = ctx.identity(
+        schedule=asdict(ctx.profile.finetune),
+        seed=job[1],
+        architecture=list(job[0]),
+        teacher=base.result.digest,
+        pool=parts.result.digest,
+    )
+    result = artifacts.load_or_run(
+        ctx.store.manifest(name), name, FinetuneResult, identity, lambda: make(ctx, base, parts, job)
+    )
+    net = build(job[0], ctx.shape, ctx.space)
+    path = ctx.store.weights(name)
+    context.load(net, path, metadata(ctx, job))
+    if context.digest(net) != result.digest:
+        raise ValueError(f"{path} has the digest {context.digest(net)}, expected {result.digest}")
+    return Finetuned(net.eval(), result)
+
+
+def _worker(ctx: Context, job: Job) -> None:
+    """One job in a process of its own, on one thread; its result is in the files."""
+    torch.set_num_threads(1)
+    base = teacher.get(ctx)
+    get(ctx, base, pool.get(ctx, base), job)
+
+
+def get_many(
+    ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]
+) -> Iterator[Finetuned]:
+    """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
+    missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
+    if ctx.n_processes > 1 and len(missing) > 1:
+        with ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn")) as executor:
+            list(executor.map(partial(_worker, ctx), missing))
+    for job in jobs:
+        yield get(ctx, base, parts, job)
+
+
+def best(results: Iterable[Finetuned]) -> Finetuned:
+    """The highest validation PSNR after fine-tuning (assumption A12); test photos are not seen."""
+    return max(results, key=lambda finetuned: finetuned.result.after)
+
+
+def mean_test(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Mean PSNR (dB) on the test photos by method, in the order of the rows."""
+    methods = dict.fromkeys(row["method"] for row in rows)
+    return {
+        method: float(np.mean([row["psnr"] for row in rows if row["method"] == method]))
+        for method in methods
+    }

@@ -1,0 +1,69 @@
+"""Step 4, the knee of the front and the candidates near it (section 3.5, assumptions A10, A11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ensrepro import pareto
+from ensrepro.space import PENALTY_TABLES, Architecture, penalty
+from ensrepro.steps.context import Context
+from ensrepro.steps.search import SearchSummary
+
+
+@dataclass(frozen=True)
+class KneeChoice:
+    """The candidates, the knee first, and how the knee depends on its definition.
+
+    `rows` are positions in the search's lists; `sensitivity` has a row for every penalty table,
+    method and cap: table, method, max_drop_db, architecture, psnr_drop, penalty, shift, disagrees.
+    """
+
+    candidates: tuple[Architecture, ...]
+    rows: tuple[int, ...]
+    sensitivity: list[dict[str, Any]]
+
+    @property
+    def knee(self) -> Architecture:
+        return self.candidates[0]
+
+
+def by_table(ctx: Context, run: SearchSummary) -> Mapping[str, np.ndarray]:
+    """(n, 2) points of the run under every penalty table, the run's own first."""
+    names = sorted(PENALTY_TABLES, key=lambda name: name != run.penalty_table)
+    architectures = [ctx.space.architecture(i) for i in run.architectures]
+    return {
+        name: np.column_stack(
+            [run.points[:, 0], [penalty(a, name, ctx.space) for a in architectures]]
+        )
+        for name in names
+    }
+
+
+def choose(
+    ctx: Context,
+    run: SearchSummary,
+    *,
+    method: str = "chord",
+    rule: str = "nearest",
+    max_drop_db: float | None = None,
+) -> KneeChoice:
+    """The knee of a search's front and its companions; the profile says how many."""
+    architectures = [ctx.space.architecture(i) for i in run.architectures]
+    rows = pareto.candidates(
+        run.points,
+        run.anchors,
+        rule,
+        n=ctx.profile.n_candidates,
+        knee_method=method,
+        max_drop_db=max_drop_db,
+        architectures=architectures,
+    )
+    sensitivity = [
+        {**asdict(row), "architecture": run.architectures[row.index], "disagrees": row.disagrees}
+        for row in pareto.knee_sensitivity(by_table(ctx, run), teacher=0, cheapest=1)
+    ]
+    return KneeChoice(tuple(architectures[row] for row in rows), rows, sensitivity)
