@@ -64,7 +64,7 @@ choice = knee.choose(run.ctx, found, method=method, rule=rule)
 run.show(
     figures.front(
         found.points, found.front, knee=choice.rows[0], candidates=choice.rows,
-        labels=[str(k + 1) for k in range(len(choice.rows))],
+        labels=[RESTORMER.label(architecture) for architecture in choice.candidates],
     ),
     "knee",
     "PSNR drop against penalty with the front, its knee marked by a star and the candidates numbered.",

@@ -1,4 +1,4 @@
-"""Files: where they live, how they are written whole or not at all, and what they say of themselves.
+"""Files: where they live, how they are written whole or not at all, what they say of themselves.
 
 Every result is a *manifest*, a JSON object with the keys step, identity, provenance and result.
 `identity` holds the values that fixed the result (profile, task, settings, hashes of what it was
@@ -45,8 +45,8 @@ def repository() -> Path:
 class Store:
     """Where one profile and task keep their files.
 
-    New files go below `root`; what is not there is read from `fallback`, usually the repository with
-    the committed results (None: nothing but `root` is read).
+    New files go below `root`; what is not there is read from `fallback`, usually the repository
+    with the committed results (None: nothing but `root` is read).
     """
 
     profile: str
@@ -108,7 +108,7 @@ class Provenance:
 
 @lru_cache(maxsize=1)
 def commit() -> str:
-    """Short hash of the checked-out commit, with `+` if files differ from it; `unknown` without git."""
+    """Short hash of the checked-out commit, `+` if sources differ from it; `unknown` without."""
     try:
         git = ["git", "-C", str(repository())]
         name = subprocess.run(
@@ -128,6 +128,7 @@ def now() -> str:
 
 
 def installed(package: str) -> str:
+    """The installed version of a package, or `absent`."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -248,7 +249,7 @@ def digest(tensors: Tensors) -> str:
 
 
 def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
-    """Float16 safetensors with their digest; round the network itself too, so that results match."""
+    """Float16 safetensors with their digest; round the network too, so that results match."""
     from safetensors.numpy import save
 
     halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
@@ -259,7 +260,7 @@ def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> N
 
 
 def load_weights(path: Path, metadata: Mapping[str, str]) -> dict[str, NDArray[np.float16]]:
-    """The tensors; a ValueError names a damaged file or one whose metadata differ from those asked."""
+    """The tensors; a ValueError names a damaged file or one with other metadata than asked."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():

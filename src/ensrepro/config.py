@@ -55,8 +55,8 @@ class Schedule:
 class MambaIRShape:
     """Widths of a MambaIR block.
 
-    The inner width is int(expand * C) rounded up to a multiple of `inner_multiple`; 16 keeps the CPU
-    kernel's vectors full. `d_state` is N, the length of the state.
+    The inner width is int(expand * C) rounded up to a multiple of `inner_multiple`; 16 keeps the
+    CPU kernel's vectors full. `d_state` is N, the length of the state.
     """
 
     expand: float = 1.5
@@ -114,7 +114,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Task:
-    """What is restored: channels, LayerNorm of the teacher (architectures of section 4), protocol."""
+    """What is restored: input channels, LayerNorm of the teacher, metric protocol."""
 
     name: str
     what: str
@@ -194,7 +194,7 @@ SMALL = Profile(
     max_processes=4,
 )
 
-# Restormer's published recipe: 300,000 steps, batches over 8 GPUs together, constant rate for 92,000
+# Restormer's published recipe: 300,000 steps, batches of 8 GPUs together, 92,000 at one rate
 RESTORMER_PHASES = (
     Phase(92_000, 64, 128),
     Phase(64_000, 40, 160),

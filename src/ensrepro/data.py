@@ -1,4 +1,4 @@
-"""Photos that come with scikit-image, scikit-learn and matplotlib, split by photo; crops and batches.
+"""Photos that come with scikit-image, scikit-learn and matplotlib: splits, crops and batches.
 
 A photo belongs to one split only. JPEG files are used at half size, which averages their 8x8 block
 artifacts away (area downsampling in linear light). Dead-leaves images (Lee, Mumford and Huang 2001)
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ def halved(image: Image) -> Image:
     return to_srgb(light.reshape(h, 2, w, 2, 3).mean(axis=(1, 3), dtype=np.float32))
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(photo: Photo) -> Image:
     """The photo, (H, W, 3); gray ones are repeated over the channels. Do not write into it."""
     with resources.as_file(resources.files(photo.package) / photo.path) as path:
@@ -132,6 +132,7 @@ def training_images(seed: int) -> tuple[tuple[Image, ...], tuple[Image, ...]]:
 
 
 def crop(image: Image, top: int, left: int, size: int) -> Image:
+    """A square of `size` pixels a side."""
     return image[top : top + size, left : left + size]
 
 

@@ -39,8 +39,8 @@ def stored(image: Image) -> Image:
 class SensorNoise:
     """Photon and read noise of a sensor: variance shot * x + read, in units of full scale squared.
 
-    shot is drawn as 10 ** U(low, high); 1 / shot is the number of photons that fill a pixel. The read
-    variance is `read_factor * shot ** 2`, as amplification acts on both. Assumption A15.
+    shot is drawn as 10 ** U(low, high); 1 / shot is the number of photons that fill a pixel. The
+    read variance is `read_factor * shot ** 2`, as amplification acts on both. Assumption A15.
     """
 
     low: float = -1.6

@@ -71,6 +71,7 @@ def stage_io(teacher: UNet, images: Tensor) -> dict[str, StageIO]:
 
 
 def feature_files(folder: Path, stage: str) -> tuple[Path, Path]:
+    """The files of a stage's cached inputs and outputs."""
     return folder / f"{stage}.inputs.npy", folder / f"{stage}.outputs.npy"
 
 
@@ -118,6 +119,7 @@ def feature_batch(features: StageIO, seed: int, step: int, phase: Phase) -> tupl
 
 
 def schedule_of(stage: Stage, settings: Distillation) -> Schedule:
+    """The longer schedule at full resolution, else the other."""
     return settings.full_resolution if stage.level == 0 else settings.schedule
 
 

@@ -124,7 +124,9 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
     return total / weight
 
 
-def score(restorer: Callable[[Image], Image], pairs: Sequence[Pair], protocol: str) -> list[Restoration]:
+def score(
+    restorer: Callable[[Image], Image], pairs: Sequence[Pair], protocol: str
+) -> list[Restoration]:
     """Every pair restored and scored."""
     results = []
     for pair in pairs:
@@ -250,6 +252,5 @@ def identity_drops(teacher: UNet, pairs: Sequence[Pair], protocol: str) -> dict[
     single = [space.swapped(stage.name, 1) for stage in space.stages]
     base, *rest = measure(teacher, nothing, [space.teacher, *single], pairs, protocol)
     return {
-        stage.name: base.psnr - value.psnr
-        for stage, value in zip(space.stages, rest, strict=True)
+        stage.name: base.psnr - value.psnr for stage, value in zip(space.stages, rest, strict=True)
     }

@@ -1,4 +1,4 @@
-"""What notebooks and the command line call: start and finish a notebook, or redo a task entirely."""
+"""What notebooks and the command line call: start and finish a notebook, redo a whole task."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ class Run:
         names = [sampler, "random"] + [
             name
             for name in SAMPLERS
-            if self.ctx.store.manifest(
-                search.step_name(name, n, self.seed, penalty_table)
-            ).exists()
+            if self.ctx.store.manifest(search.step_name(name, n, self.seed, penalty_table)).exists()
         ]
         return {name: self.search(name, n, penalty_table) for name in dict.fromkeys(names)}
 
@@ -160,7 +158,8 @@ def headline(ctx: Context, run: Run) -> dict[str, float]:
     numbers = {f"teacher test dB, {k}": v for k, v in finetune.mean_test(base.result.test).items()}
     numbers |= {f"identity drop dB, {k}": v for k, v in base.result.identity_drops.items()}
     numbers |= {
-        f"swap drop dB, {row['stage']} {row['depth']}": row["psnr_drop"] for row in parts.result.rows
+        f"swap drop dB, {row['stage']} {row['depth']}": row["psnr_drop"]
+        for row in parts.result.rows
     }
     found = run.search("nsga2")
     numbers["hypervolume"] = found.hypervolume[-1]

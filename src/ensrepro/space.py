@@ -1,4 +1,4 @@
-"""The search space: eight stages, the choices of each, architectures and their penalty (section 3.4).
+"""The search space: stages, their choices, architectures and their penalty (section 3.4).
 
 A *choice* says what fills a stage: 0 is the teacher's own blocks, i > 0 the surrogate with
 `depths[i - 1]` state-space blocks (largest first). An *architecture* is one choice per stage.
@@ -22,7 +22,7 @@ PENALTY_DECIMALS = 9  # equal sums of 0.4 differ in the last bit, which would ma
 class Stage:
     """One position of the U-Net.
 
-    `level` counts halvings of the resolution; the stage is `width_factor` times as wide as the stem.
+    `level` counts halvings of the resolution; it is `width_factor` times as wide as the stem.
     """
 
     name: str
@@ -84,7 +84,9 @@ class Space:
         for stage in self.stages:
             if stage.name == name:
                 return stage
-        raise ValueError(f"stage is {name!r}; expected one of {', '.join(s.name for s in self.stages)}")
+        raise ValueError(
+            f"stage is {name!r}; expected one of {', '.join(s.name for s in self.stages)}"
+        )
 
     def check(self, architecture: Sequence[int]) -> Architecture:
         """The architecture as a tuple of int; a ValueError says what is wrong with it."""
@@ -98,7 +100,9 @@ class Space:
             if isinstance(choice, bool) or not hasattr(choice, "__index__"):
                 raise ValueError(f"{stage.name}: choice {choice!r} is not an integer")
             if not 0 <= choice < stage.n_choices:
-                raise ValueError(f"{stage.name}: choice {choice} is not in 0..{stage.n_choices - 1}")
+                raise ValueError(
+                    f"{stage.name}: choice {choice} is not in 0..{stage.n_choices - 1}"
+                )
         return tuple(int(choice) for choice in values)
 
     def index(self, architecture: Sequence[int]) -> int:
@@ -123,9 +127,7 @@ class Space:
 
     def swapped(self, stage: str, choice: int) -> Architecture:
         """The teacher with one stage replaced."""
-        return self.check(
-            [choice if s.name == stage else TEACHER for s in self.stages]
-        )
+        return self.check([choice if s.name == stage else TEACHER for s in self.stages])
 
     def label(self, architecture: Sequence[int]) -> str:
         """Stage by stage: T for the teacher, else the surrogate's depth, e.g. `T 4 2 8 T T 4 2`."""
@@ -153,7 +155,7 @@ RESTORMER = Space(
 
 @dataclass(frozen=True)
 class PenaltyTable:
-    """Penalty of a choice = blocks x weight of the block's kind, or the choice's rank if `by_rank`."""
+    """Penalty of a choice: blocks times the weight of their kind, or its rank if `by_rank`."""
 
     what: str
     teacher_block: float = 1.0
@@ -180,9 +182,7 @@ def choice_penalty(stage: Stage, choice: int, table: str = "blocks") -> float:
     return stage.depth(choice) * weight
 
 
-def penalty(
-    architecture: Sequence[int], table: str = "blocks", space: Space = RESTORMER
-) -> float:
+def penalty(architecture: Sequence[int], table: str = "blocks", space: Space = RESTORMER) -> float:
     """Penalty of an architecture: the sum over its stages (equation 1)."""
     choices = space.check(architecture)
     parts = (

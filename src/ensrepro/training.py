@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ensrepro.config import Phase, Schedule
 
@@ -45,7 +46,8 @@ def learning_rate(schedule: Schedule, step: int) -> float:
     if step < held:
         return schedule.lr
     progress = (step - held) / max(schedule.n_steps - held, 1)
-    return schedule.lr_min + (schedule.lr - schedule.lr_min) * (1 + math.cos(math.pi * progress)) / 2
+    fall = (1 + math.cos(math.pi * progress)) / 2
+    return schedule.lr_min + (schedule.lr - schedule.lr_min) * fall
 
 
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
@@ -74,7 +76,7 @@ def load_checkpoint(path: Path) -> dict[str, object] | None:
 
 
 def resume(
-    path: Path | None, identity: dict[str, object], model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path | None, identity: dict[str, object], model: nn.Module, optimizer: Optimizer
 ) -> tuple[int, History]:
     """(first step to do, history so far); a ValueError if the checkpoint is of another training."""
     state = load_checkpoint(path) if path is not None else None
@@ -91,13 +93,33 @@ def resume(
     return state["step"], History(**state["history"])
 
 
-def step_once(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, Tensor], clip: float
+def snapshot(
+    identity: dict[str, object], step: int, model: nn.Module, optimizer: Optimizer, history: History
+) -> dict[str, object]:
+    """Everything a training needs to go on after `step` steps."""
+    return {
+        "identity": identity,
+        "step": step,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": asdict(history),
+    }
+
+
+def update(
+    model: nn.Module, optimizer: Optimizer, batch: tuple[Tensor, Tensor], lr: float, clip: float
 ) -> float:
-    """One update; the L1 loss before it."""
+    """One step at the learning rate `lr`; returns the L1 loss before it.
+
+    A loss that is not finite raises DivergedError and leaves the weights alone.
+    """
     inputs, targets = batch
+    for group in optimizer.param_groups:
+        group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
     loss = F.l1_loss(model(inputs), targets)
+    if not torch.isfinite(loss):
+        raise DivergedError(f"the loss is {loss.item()} at a learning rate of {lr:g}; lower it")
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
@@ -128,30 +150,16 @@ def fit(
     model.train()
     started = time.perf_counter() - history.seconds
     for step in range(first, schedule.n_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(schedule, step)
-        loss = step_once(model, optimizer, batch(step, schedule.phase_at(step)), schedule.clip)
-        if not math.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} at step {step}; lower lr ({schedule.lr})")
+        data = batch(step, schedule.phase_at(step))
+        loss = update(model, optimizer, data, learning_rate(schedule, step), schedule.clip)
         history.losses.append(loss)
-        done = step + 1
-        if validate is not None and (done % validate_every == 0 or done == schedule.n_steps):
+        done, is_last = step + 1, step + 1 == schedule.n_steps
+        if validate is not None and (done % validate_every == 0 or is_last):
             history.validation.append((done, validate(model.eval())))
             model.train()
         history.seconds = time.perf_counter() - started
-        if checkpoint is not None and (
-            done % schedule.checkpoint_every == 0 or done == schedule.n_steps
-        ):
-            save_checkpoint(
-                checkpoint,
-                {
-                    "identity": identity,
-                    "step": done,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "history": asdict(history),
-                },
-            )
+        if checkpoint is not None and (done % schedule.checkpoint_every == 0 or is_last):
+            save_checkpoint(checkpoint, snapshot(identity, done, model, optimizer, history))
         if progress is not None:
             progress(done, history)
     model.eval()

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from ensrepro.figures import style
 
@@ -96,6 +96,7 @@ def costs(rows: Sequence[Row]) -> Figure:
     for axes, panel in zip(grid, PANELS, strict=True):
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         for position, block in enumerate(blocks):
             own = sorted(
                 (row for row in rows if row["block"] == block), key=lambda row: row["resolution"]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ensrepro.figures import style
 
-# Lower end of the color scale, as a part of the share that each pixel of an even field has: teachers
+# Lower end of the color scale, as a part of the share of each pixel of an even field: teachers
 # spread a third of the gradient so thinly that a scale of four decades shows nothing of it.
 FLOOR = 0.01
 DASHES = ("-", "--", ":")  # of the circles, for the shares in ascending order

@@ -13,6 +13,7 @@ file of the function that was called.
 from __future__ import annotations
 
 import operator
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -177,6 +178,16 @@ _define(operator.sub, _subtract)
 _define(operator.mul, _multiply)
 _define(operator.truediv, _divide)
 
+
+class Tile(NamedTuple):
+    """The parameters of sixteen channels for one order, or their gradients."""
+
+    A: np.ndarray  # (N, N_LANES)
+    step_weight: np.ndarray  # (R, N_LANES)
+    step_bias: np.ndarray  # (1, N_LANES)
+    skip: np.ndarray  # (1, N_LANES)
+
+
 _function = njit(cache=True, error_model="numpy", boundscheck=False)
 
 
@@ -258,3 +269,20 @@ def put(source, b, k, first, target):
     for d in range(min(N_LANES, target.shape[2] - first)):
         for m in range(target.shape[3]):
             target[b, k, first + d, m] = source[m, d]
+
+
+@_function
+def empty_tiles(A, step_weight, n_tiles):
+    """Zeros for n_tiles tiles of parameters such as A (P, D, N) and step_weight (P, D, R)."""
+    return Tile(
+        np.zeros((n_tiles, A.shape[2], N_LANES), np.float32),
+        np.zeros((n_tiles, step_weight.shape[2], N_LANES), np.float32),
+        np.zeros((n_tiles, 1, N_LANES), np.float32),
+        np.zeros((n_tiles, 1, N_LANES), np.float32),
+    )
+
+
+@_function
+def pick(tiles, i):
+    """One of several tiles."""
+    return Tile(tiles.A[i], tiles.step_weight[i], tiles.step_bias[i], tiles.skip[i])

@@ -19,9 +19,11 @@ from numba import njit
 
 from ensrepro.models._lanes import (
     LOG2_E,
+    empty_tiles,
     exp2,
     gather,
     load,
+    pick,
     put,
     scatter_add,
     softplus,
@@ -71,15 +73,6 @@ class Share(NamedTuple):
     n_groups: int
 
 
-class _Tile(NamedTuple):
-    """The parameters of sixteen channels for one order, or their gradients."""
-
-    A: np.ndarray  # (N, TILE)
-    step_weight: np.ndarray  # (R, TILE)
-    step_bias: np.ndarray  # (1, TILE)
-    skip: np.ndarray  # (1, TILE)
-
-
 class _Chunk(NamedTuple):
     """What the steps of one chunk read, gathered in time order."""
 
@@ -90,59 +83,51 @@ class _Chunk(NamedTuple):
 
 
 @_kernel
-def _empty_tile(inputs):
-    n_state, n_rank = inputs.A.shape[2], inputs.step_weight.shape[2]
-    return _Tile(
-        np.zeros((n_state, TILE), np.float32),
-        np.zeros((n_rank, TILE), np.float32),
-        np.zeros((1, TILE), np.float32),
-        np.zeros((1, TILE), np.float32),
-    )
-
-
-@_kernel
-def _load_tile(inputs, b, k, first):
+def _load_tiles(inputs, b, k, firsts):
+    """The parameters of the tiles that start at the channels `firsts`."""
     n_orders = inputs.order.shape[0]
     p = b % (inputs.A.shape[0] // n_orders) * n_orders + k
-    tile = _empty_tile(inputs)
-    take(inputs.A, p, first, tile.A)
-    take(inputs.step_weight, p, first, tile.step_weight)
-    take(inputs.step_bias, p, first, tile.step_bias)
-    take(inputs.skip, p, first, tile.skip)
-    return tile
+    tiles = empty_tiles(inputs.A, inputs.step_weight, firsts.size)
+    for i, first in enumerate(firsts):
+        take(inputs.A, p, first, tiles.A[i])
+        take(inputs.step_weight, p, first, tiles.step_weight[i])
+        take(inputs.step_bias, p, first, tiles.step_bias[i])
+        take(inputs.skip, p, first, tiles.skip[i])
+    return tiles
 
 
 @_kernel
 def _empty_chunk(inputs):
-    return _Chunk(
-        np.empty((CHUNK, TILE), np.float32),
-        np.empty((CHUNK, TILE), np.float32),
-        np.empty((CHUNK, TILE), np.float32),
-        np.empty((CHUNK, inputs.rows.shape[3]), np.float32),
-    )
+    lanes = np.empty((3, CHUNK, TILE), np.float32)
+    row = np.empty((CHUNK, inputs.rows.shape[3]), np.float32)
+    return _Chunk(lanes[0], lanes[1], lanes[2], row)
 
 
 @_kernel
-def _load_chunk(inputs, tile, b, k, positions, first, chunk):
-    # Arrays are taken out of their tuples before a loop: inside, numba would count references.
-    rows, row, raw, dt = inputs.rows, chunk.row, chunk.raw, chunk.dt
-    weight, bias = tile.step_weight, load(tile.step_bias, 0)
-    n_rank, n_entries, n_steps = weight.shape[0], row.shape[1], positions.size
-    gather(inputs.x, b, positions, first, chunk.x)
-    for t in range(n_steps):
-        for j in range(n_entries):
+def _load_rows(rows, b, k, positions, row):
+    for t in range(positions.size):
+        for j in range(row.shape[1]):
             row[t, j] = rows[b, positions[t], k, j]
+
+
+@_kernel
+def _load_chunk(inputs, tile, b, positions, first, chunk):
+    """x and the steps of one tile; the rows are there already."""
+    # Arrays are taken out of their tuples before a loop: inside, numba would count references.
+    row, raw, dt, weight = chunk.row, chunk.raw, chunk.dt, tile.step_weight
+    n_rank, bias = weight.shape[0], load(tile.step_bias, 0)
+    gather(inputs.x, b, positions, first, chunk.x)
     if n_rank == 0:
         gather(inputs.delta, b, positions, first, raw)
-        for t in range(n_steps):
+        for t in range(positions.size):
             store(raw, t * TILE, load(raw, t * TILE) + bias)
     else:
-        for t in range(n_steps):
+        for t in range(positions.size):
             step = bias
             for r in range(n_rank):
                 step = step + load(weight, r * TILE) * splat(row[t, r])
             store(raw, t * TILE, step)
-    for t in range(n_steps):
+    for t in range(positions.size):
         store(dt, t * TILE, softplus(load(raw, t * TILE)))
 
 
@@ -166,18 +151,20 @@ def _advance(n_steps, tile, chunk, h, y):
 
 
 @_kernel
-def _forward_tile(inputs, b, k, first, y, states):
-    """Scan sixteen channels of one map along order k, adding to y; keeps each chunk's start."""
-    tile, chunk = _load_tile(inputs, b, k, first), _empty_chunk(inputs)
-    h, out = np.zeros_like(tile.A), np.empty_like(chunk.x)
-    order = inputs.order[k]
+def _forward_order(inputs, b, k, firsts, y, states):
+    """Scan some tiles of one map along order k, adding to y; keeps the states of chunk starts."""
+    tiles, chunk = _load_tiles(inputs, b, k, firsts), _empty_chunk(inputs)
+    h, out, order = np.zeros_like(tiles.A), np.empty_like(chunk.x), inputs.order[k]
     for start in range(0, order.size, CHUNK):
         positions = order[start : start + CHUNK]
-        if states.shape[0] > 0:
-            states[b, first // TILE, k, start // CHUNK] = h
-        _load_chunk(inputs, tile, b, k, positions, first, chunk)
-        _advance(positions.size, tile, chunk, h, out)
-        scatter_add(out, b, positions, first, y)
+        _load_rows(inputs.rows, b, k, positions, chunk.row)
+        for i, first in enumerate(firsts):
+            if states.shape[0] > 0:
+                states[b, first // TILE, k, start // CHUNK] = h[i]
+            tile = pick(tiles, i)
+            _load_chunk(inputs, tile, b, positions, first, chunk)
+            _advance(positions.size, tile, chunk, h[i], out)
+            scatter_add(out, b, positions, first, y)
 
 
 @_kernel
@@ -187,17 +174,16 @@ def forward(inputs, share, y, states):
     `states` (B, tiles, K, chunks, N, TILE) receives the state at the start of each chunk, which
     `backward` needs; give it B = 0 to keep nothing.
     """
-    n_channels = inputs.x.shape[2]
     for unit in range(share.worker, inputs.x.shape[0] * share.n_groups, share.n_workers):
         b, group = unit // share.n_groups, unit % share.n_groups
-        for first in range(group * TILE, n_channels, share.n_groups * TILE):
-            for k in range(inputs.order.shape[0]):
-                _forward_tile(inputs, b, k, first, y, states)
+        firsts = np.arange(group * TILE, inputs.x.shape[2], share.n_groups * TILE)
+        for k in range(inputs.order.shape[0]):
+            _forward_order(inputs, b, k, firsts, y, states)
 
 
 @_kernel
 def _retrace(n, n_steps, tile, chunk, state, dy, decay, before, d_row):
-    """Recompute state n of a chunk; keeps decays and earlier states, and writes dC_t."""
+    """Recompute state n of a chunk; keeps decays and earlier states, adds dC_t."""
     x, step, row = chunk.x, chunk.dt, chunk.row
     n_rank, n_state = tile.step_weight.shape[0], tile.A.shape[0]
     a = load(tile.A, n * TILE) * splat(LOG2_E)
@@ -208,12 +194,12 @@ def _retrace(n, n_steps, tile, chunk, state, dy, decay, before, d_row):
         store(before, t * TILE, state)
         pushed = dt * load(x, t * TILE) * splat(row[t, n_rank + n])
         state = factor * state + pushed
-        d_row[t, n_rank + n_state + n] = total(load(dy, t * TILE) * state)
+        d_row[t, n_rank + n_state + n] += total(load(dy, t * TILE) * state)
 
 
 @_kernel
 def _reverse(n, n_steps, tile, chunk, dy, decay, before, carry, d_A, d_push, d_dt, d_row):
-    """Run the gradient of state n back through a chunk; writes dB_t, adds the rest."""
+    """Run the gradient of state n back through a chunk; adds dB_t and the rest."""
     x, step, row = chunk.x, chunk.dt, chunk.row
     n_rank, n_state = tile.step_weight.shape[0], tile.A.shape[0]
     a, d_a, g = load(tile.A, n * TILE), load(d_A, n * TILE), load(carry, n * TILE)
@@ -222,7 +208,7 @@ def _reverse(n, n_steps, tile, chunk, dy, decay, before, carry, d_A, d_push, d_d
         i = t * TILE
         dt = load(step, i)
         g = g + load(dy, i) * splat(row[t, n_rank + n_state + n])
-        d_row[t, n_rank + n] = total(g * (dt * load(x, i)))
+        d_row[t, n_rank + n] += total(g * (dt * load(x, i)))
         store(d_push, i, load(d_push, i) + g * splat(row[t, n_rank + n]))
         g = g * load(decay, i)
         d_exponent = g * load(before, i)
@@ -251,48 +237,54 @@ def _finish(n_steps, tile, chunk, dy, d_push, d_dt, d_tile, d_row):
         w, d_w = load(weight, r * TILE), load(d_weight, r * TILE)
         for t in range(n_steps):
             d_raw = load(d_dt, t * TILE)
-            d_row[t, r] = total(d_raw * w)
+            d_row[t, r] += total(d_raw * w)
             d_w = d_w + d_raw * splat(row[t, r])
         store(d_weight, r * TILE, d_w)
 
 
 @_kernel
-def _backward_tile(inputs, states, dy, b, k, first, group, gradients):
-    """The gradients that sixteen channels of one map and one order contribute."""
-    tile, d_tile = _load_tile(inputs, b, k, first), _empty_tile(inputs)
-    chunk, d_row = _empty_chunk(inputs), np.empty((CHUNK, inputs.rows.shape[3]), np.float32)
-    out, decay, before = np.empty_like(chunk.x), np.empty_like(chunk.x), np.empty_like(chunk.x)
-    d_push, d_dt, carry = np.empty_like(chunk.x), np.empty_like(chunk.x), np.zeros_like(tile.A)
-    order, d_rows, d_A = inputs.order[k], gradients.rows[group, b], d_tile.A
+def _backward_order(inputs, states, dy, b, k, firsts, d_rows, gradients):
+    """The gradients that some tiles of one map and one order contribute; d_rows (L, K, J)."""
+    tiles, d_tiles = (
+        _load_tiles(inputs, b, k, firsts),
+        empty_tiles(inputs.A, inputs.step_weight, firsts.size),
+    )
+    chunk, carry, order = _empty_chunk(inputs), np.zeros_like(tiles.A), inputs.order[k]
+    d_row, lanes = np.empty_like(chunk.row), np.empty((5, CHUNK, TILE), np.float32)
+    out, decay, before, d_push, d_dt = lanes[0], lanes[1], lanes[2], lanes[3], lanes[4]
     for c in range((order.size - 1) // CHUNK, -1, -1):
-        positions, starts = order[c * CHUNK : (c + 1) * CHUNK], states[b, first // TILE, k, c]
+        positions = order[c * CHUNK : (c + 1) * CHUNK]
         n = positions.size
-        _load_chunk(inputs, tile, b, k, positions, first, chunk)
-        gather(dy, b, positions, first, out)
-        d_push[:], d_dt[:] = 0, 0
-        for s in range(d_A.shape[0]):
-            state = load(starts, s * TILE)
-            _retrace(s, n, tile, chunk, state, out, decay, before, d_row)
-            _reverse(s, n, tile, chunk, out, decay, before, carry, d_A, d_push, d_dt, d_row)
-        _finish(n, tile, chunk, out, d_push, d_dt, d_tile, d_row)
-        scatter_add(d_push, b, positions, first, gradients.x)
-        if tile.step_weight.shape[0] == 0:
-            scatter_add(d_dt, b, positions, first, gradients.delta)
+        _load_rows(inputs.rows, b, k, positions, chunk.row)
+        d_row[:] = 0
+        for i, first in enumerate(firsts):
+            tile, d_tile, g = pick(tiles, i), pick(d_tiles, i), carry[i]
+            starts, d_A = states[b, first // TILE, k, c], d_tile.A
+            _load_chunk(inputs, tile, b, positions, first, chunk)
+            gather(dy, b, positions, first, out)
+            d_push[:], d_dt[:] = 0, 0
+            for s in range(d_A.shape[0]):
+                _retrace(s, n, tile, chunk, load(starts, s * TILE), out, decay, before, d_row)
+                _reverse(s, n, tile, chunk, out, decay, before, g, d_A, d_push, d_dt, d_row)
+            _finish(n, tile, chunk, out, d_push, d_dt, d_tile, d_row)
+            scatter_add(d_push, b, positions, first, gradients.x)
+            if tile.step_weight.shape[0] == 0:
+                scatter_add(d_dt, b, positions, first, gradients.delta)
         for t in range(n):
             for j in range(d_row.shape[1]):
                 d_rows[positions[t], k, j] += d_row[t, j]
-    put(d_tile.A, b, k, first, gradients.A)
-    put(d_tile.step_weight, b, k, first, gradients.step_weight)
-    put(d_tile.step_bias, b, k, first, gradients.step_bias)
-    put(d_tile.skip, b, k, first, gradients.skip)
+    for i, first in enumerate(firsts):
+        put(d_tiles.A[i], b, k, first, gradients.A)
+        put(d_tiles.step_weight[i], b, k, first, gradients.step_weight)
+        put(d_tiles.step_bias[i], b, k, first, gradients.step_bias)
+        put(d_tiles.skip[i], b, k, first, gradients.skip)
 
 
 @_kernel
 def backward(inputs, share, states, dy, gradients):
     """Add to `gradients` what dy (B, L, D) sends back through the scan of `inputs`."""
-    n_channels = inputs.x.shape[2]
     for unit in range(share.worker, inputs.x.shape[0] * share.n_groups, share.n_workers):
         b, group = unit // share.n_groups, unit % share.n_groups
-        for first in range(group * TILE, n_channels, share.n_groups * TILE):
-            for k in range(inputs.order.shape[0]):
-                _backward_tile(inputs, states, dy, b, k, first, group, gradients)
+        firsts = np.arange(group * TILE, inputs.x.shape[2], share.n_groups * TILE)
+        for k in range(inputs.order.shape[0]):
+            _backward_order(inputs, states, dy, b, k, firsts, gradients.rows[group, b], gradients)

@@ -1,10 +1,10 @@
 """The selective scan as tensor operations: two levels, exact, any floating dtype, any device.
 
 A recurrence of S = K x T steps is run on its K chunks at once: T vectorized steps from a zero
-state, then K steps that carry the state from chunk to chunk, then one correction of every state.
-The decay from a chunk's start is a running product, never a quotient or an exponential of sums, so
-nothing overflows however large the steps are. Long sequences go segment by segment under a memory
-bound; the backward pass recomputes a segment from its saved first state.
+state, then K steps that carry the state from chunk to chunk, then the T steps again from the states
+that enter the chunks. The decay of a chunk is a product, never a quotient or an exponential of
+sums, so nothing overflows however large the steps are. Long sequences go segment by segment under a
+memory bound; the backward pass recomputes a segment from its saved first state.
 
 Letters: S steps of a segment, K chunks, T steps of a chunk, B batch, G groups, D channels, N state.
 """
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_SEGMENT_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}  # cache decides on a CPU, launches on a GPU
+_SEGMENT_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}  # cache decides on a CPU, launches on a GPU
 
 
 def _pad_time(x: Tensor, n_steps: int) -> Tensor:
@@ -40,24 +40,20 @@ def _contract_channels(x: Tensor, h: Tensor) -> Tensor:
 def _recurrence(decay: Tensor, push: Tensor, first: Tensor, n_chunks: int) -> Tensor:
     """h_t = decay_t h_(t-1) + push_t from h = first: (S, ...), (S, ...), (...) -> (S, ...)."""
     decay, push = (x.unflatten(0, (n_chunks, -1)) for x in (decay, push))  # (K, T, ...)
-    local, product = torch.empty_like(push), torch.empty_like(decay)
+    factors, carry = decay.prod(1), torch.zeros_like(push[:, 0])  # (K, ...)
     # unbind, not slicing: one view a step, made once
-    steps = zip(decay.unbind(1), push.unbind(1), local.unbind(1), product.unbind(1), strict=True)
-    before = None
-    for decay_t, push_t, local_t, product_t in steps:
-        if before is None:
-            local_t.copy_(push_t)
-            product_t.copy_(decay_t)
-        else:
-            torch.addcmul(push_t, decay_t, before[0], out=local_t)
-            torch.mul(decay_t, before[1], out=product_t)
-        before = local_t, product_t
-    carry = torch.empty_like(before[0])  # (K, ...) state on entry to each chunk
+    steps = list(zip(decay.unbind(1), push.unbind(1), strict=True))
+    for decay_t, push_t in steps:
+        torch.addcmul(push_t, decay_t, carry, out=carry)  # where a chunk ends if it starts at zero
     state = first
-    for entry, ending, factor in zip(carry, *before, strict=True):
-        entry.copy_(state)
-        state = torch.addcmul(ending, factor, state)
-    return local.addcmul_(product, carry.unsqueeze(1)).flatten(0, 1)
+    for entry, factor in zip(carry, factors, strict=True):
+        ending = torch.addcmul(entry, factor, state)
+        entry.copy_(state)  # the state that enters the chunk
+        state = ending
+    h = torch.empty_like(push)
+    for (decay_t, push_t), h_t in zip(steps, h.unbind(1), strict=True):
+        carry = torch.addcmul(push_t, decay_t, carry, out=h_t)
+    return h.flatten(0, 1)
 
 
 class _Scan(torch.autograd.Function):
@@ -122,7 +118,7 @@ def scan(
     dt, push = (x.unflatten(1, (n_groups, -1)).permute(3, 0, 1, 2) for x in (dt, dt * u))
     B, C = (x.permute(3, 0, 1, 2) for x in (B, C))
     A = A.unflatten(0, (n_groups, -1)).mT.contiguous()  # (G, N, D)
-    bound = _SEGMENT_ELEMENTS.get(u.device.type, 2**20)
+    bound = _SEGMENT_ELEMENTS.get(u.device.type, 2**26)
     n_segments = math.ceil(n_steps / max(1, bound // max(1, u[..., 0].numel() * A.shape[1])))
     n_chunk = math.ceil(math.sqrt(math.ceil(n_steps / n_segments)))
     n_chunks = math.ceil(n_steps / (n_segments * n_chunk))

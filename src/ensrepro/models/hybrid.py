@@ -1,4 +1,4 @@
-"""One U-Net loop over a table of stages; any architecture of the space is built from it (section 3.2).
+"""One U-Net loop over a table of stages: it builds any architecture (section 3.2).
 
 The glue (stem, down, up, reduce, output) belongs to the teacher and is shared by every hybrid.
 What leads into a stage follows from the levels of its neighbors: deeper means downsampling,
@@ -21,6 +21,8 @@ from ensrepro.space import RESTORMER, TEACHER, Space, Stage
 
 Surrogates = Mapping[tuple[str, int], nn.Module]  # (stage name, depth) -> stage
 
+RELEASED_MAMBAIR = MambaIRShape(expand=1.5, d_state=16)  # assumption A6
+
 
 @dataclass(frozen=True)
 class NetworkShape:
@@ -34,7 +36,7 @@ class NetworkShape:
     norm: str = "with_bias"
     in_channels: int = 3
     out_channels: int = 3
-    mambair: MambaIRShape = MambaIRShape()
+    mambair: MambaIRShape = RELEASED_MAMBAIR
 
     @property
     def is_dual_pixel(self) -> bool:
@@ -96,7 +98,9 @@ class UNet(nn.Module):
                 self.skip_of[stage.name] = skips[stage.level]
                 joined = channels // 2 + shape.channels(space.stages[skips[stage.level]])
                 if joined != shape.channels(stage):  # assumption A18: not at level 1
-                    self.reduce[stage.name] = nn.Conv2d(joined, shape.channels(stage), 1, bias=False)
+                    self.reduce[stage.name] = nn.Conv2d(
+                        joined, shape.channels(stage), 1, bias=False
+                    )
             if len(skips) == stage.level:
                 skips.append(position)
             channels, level = shape.channels(stage), stage.level
@@ -129,9 +133,8 @@ class UNet(nn.Module):
     def check(self, image: Tensor) -> None:
         """A ValueError if the network cannot take this image."""
         if image.ndim != 4 or image.shape[1] != self.shape.in_channels:
-            raise ValueError(
-                f"image has shape {tuple(image.shape)}; expected (B, {self.shape.in_channels}, H, W)"
-            )
+            expected = f"(B, {self.shape.in_channels}, H, W)"
+            raise ValueError(f"image has shape {tuple(image.shape)}; expected {expected}")
         h, w = image.shape[2:]
         if h % self.multiple or w % self.multiple:
             raise ValueError(f"image is {h}x{w} pixels; expected multiples of {self.multiple}")

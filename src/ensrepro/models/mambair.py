@@ -20,6 +20,7 @@ from ensrepro.config import MambaIRShape
 from ensrepro.models import scan
 from ensrepro.models.scan import N_DIRECTIONS
 
+RELEASED = MambaIRShape()  # expand 1.5, 16 states: the released U-Net (assumption A6)
 COMPRESSION, SQUEEZE = 3, 30  # of the channels, in the two parts of the channel-attention block
 STEP_RANGE = (1e-3, 1e-1)  # first steps dt are log-uniform in it
 STEP_FLOOR = 1e-4
@@ -118,7 +119,7 @@ def initial_step_bias(*shape: int) -> Tensor:
 class VSSBlock(nn.Module):
     """One MambaIR block, (B, C, H, W) -> (B, C, H, W)."""
 
-    def __init__(self, channels: int, shape: MambaIRShape) -> None:
+    def __init__(self, channels: int, shape: MambaIRShape = RELEASED) -> None:
         super().__init__()
         self.skip_scale = nn.Parameter(torch.ones(channels))
         self.skip_scale2 = nn.Parameter(torch.ones(channels))

@@ -55,6 +55,7 @@ def released_name(name: str) -> str:
 
 
 def listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 
@@ -110,7 +111,7 @@ def restormer(state: State) -> UNet:
 
 
 def mambair_unet(state: State) -> UNet:
-    """A released MambaIR U-Net state dict -> the network in eval mode; expand and N are inferred."""
+    """A released MambaIR U-Net state dict -> the network in eval mode; expand, N are inferred."""
     width, in_channels, out_channels = ends(state)
     inner, channels = shape_of(state, "latent.0.self_attention.in_proj.weight", 2)
     _, d_state = shape_of(state, "latent.0.self_attention.A_logs", 2)

@@ -17,7 +17,7 @@ EPS = 1e-5
 
 
 class BiasFreeNorm(nn.Module):
-    """x / std over the channels; the mean is *not* subtracted, although the variance is centered."""
+    """x / std over the channels; the mean is *not* subtracted, but the variance is centered."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def transposed_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -
 
 
 def attention_map(q: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
-    """Softmax of the cosines between channels, (B, heads, C/heads, L) -> (B, heads, C/heads, C/heads)."""
+    """Softmax of the cosines between channels; two of (B, heads, c, L) -> (B, heads, c, c)."""
     q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
     return (q @ k.mT * temperature).softmax(dim=-1)
 

@@ -22,7 +22,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -169,7 +169,7 @@ def _compiled(
     n_groups, length = B.shape[1], B.shape[3]
     x, steps = (t.unflatten(1, (n_groups, -1)).flatten(0, 1).mT for t in (u, delta))  # (B G, L, D)
     rows = torch.cat([B, C], dim=2).flatten(0, 1).mT.unsqueeze(2)  # (B G, L, 1, 2 N)
-    A, D, bias = (p.view(n_groups, -1, p[0].numel()) for p in (A, D, delta_bias))  # (G, D, .)
+    A, D, bias = (p.reshape(n_groups, -1, p[0].numel()) for p in (A, D, delta_bias))  # (G, D, .)
     order = torch.arange(length).unsqueeze(0)
     y = _numba_scan(order, x, steps, rows, A[..., :0], bias, A, D)
     return y.mT.reshape(u.shape)
@@ -235,20 +235,9 @@ def reading_orders(height: int, width: int) -> Tensor:
     return torch.stack([rows, columns, rows.flip(0), columns.flip(0)])
 
 
-class _Image(NamedTuple):
-    """The arguments of `scan_2d` with the pixels in one row, L = H W."""
-
-    x: Tensor
-    rows: Tensor
-    step_weight: Tensor
-    step_bias: Tensor
-    A: Tensor
-    D: Tensor
-
-
-def _scan_sequences(given: _Image, order: Tensor, backend: str) -> Tensor:
-    """Four sequences made, scanned as four groups, put back and summed, (B, L, D)."""
-    x, rows, step_weight, step_bias, A, D = given
+def _scan_sequences(backend: str, order: Tensor, x: Tensor, *given: Tensor) -> Tensor:
+    """Make four sequences, scan them as groups, put them back and sum: (B, L, D) -> (B, L, D)."""
+    rows, step_weight, step_bias, A, D = given
     n_rank, n_state = step_weight.shape[2], A.shape[2]
     taken = torch.stack([rows[:, o, k] for k, o in enumerate(order)], dim=1)  # (B, 4, L, R + 2 N)
     low, B, C = taken.split([n_rank, n_state, n_state], dim=-1)
@@ -286,14 +275,14 @@ def scan_2d(
         | {"step_bias": (step_bias, (4, channels)), "D": (D, (4, channels))}
     )
     order = reading_orders(height, width).to(x.device)
-    given = _Image(x.flatten(1, 2), rows.flatten(1, 2), step_weight, step_bias, A, D)
+    pixels, rows = x.flatten(1, 2), rows.flatten(1, 2)
     chosen = _resolve(backend, x)
     if chosen == "numba" and n_rank > 0:
         bias, skip = step_bias.unsqueeze(-1), D.unsqueeze(-1)
-        y = _numba_scan(order, given.x, given.x[:0], given.rows, step_weight, bias, A, skip)
+        y = _numba_scan(order, pixels, pixels[:0], rows, step_weight, bias, A, skip)
     else:
-        y = _scan_sequences(given, order, chosen)
-    return y.view(x.shape)
+        y = _scan_sequences(chosen, order, pixels, rows, step_weight, step_bias, A, D)
+    return y.reshape(x.shape)
 
 
 def warm_up() -> float:

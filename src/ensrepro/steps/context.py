@@ -63,8 +63,11 @@ class Context:
     def validation_digest(self) -> str:
         """Hash of the validation images, degraded and clean."""
         return artifacts.digest(
-            {f"{i}.{kind}": getattr(pair, kind) for i, pair in enumerate(self.validation)
-             for kind in ("degraded", "clean")}
+            {
+                f"{i}.{kind}": getattr(pair, kind)
+                for i, pair in enumerate(self.validation)
+                for kind in ("degraded", "clean")
+            }
         )
 
     @property
@@ -89,7 +92,9 @@ class Context:
         threads = torch.get_num_threads()
         return artifacts.provenance(self.profile.name, self.task.name, seed, seconds, threads)
 
-    def score(self, restorer: Callable[..., Any], pairs: Sequence[data.Pair]) -> list[evaluate.Restoration]:
+    def score(
+        self, restorer: Callable[..., Any], pairs: Sequence[data.Pair]
+    ) -> list[evaluate.Restoration]:
         return evaluate.score(restorer, pairs, self.task.protocol)
 
     def psnr(self, net: UNet) -> float:
@@ -105,6 +110,7 @@ class Context:
 
 
 def checked_seed(seed: object) -> int:
+    """The seed if it is an integer >= 0, else a ValueError."""
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed is {seed!r}; expected an integer >= 0")
     return seed
@@ -130,6 +136,7 @@ def open_context(profile: str = "mini", task: str = "denoise", out: str | Path =
 
 
 def numpy_state(module: nn.Module) -> dict[str, np.ndarray]:
+    """The module's weights by name."""
     return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
 
 

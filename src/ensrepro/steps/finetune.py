@@ -54,11 +54,13 @@ class Finetuned:
 
 
 def job_name(ctx: Context, job: Job) -> str:
+    """Name of the job's manifest, weights and checkpoint."""
     architecture, seed = job
     return f"hybrid-{ctx.space.index(architecture):05d}-s{seed}"
 
 
 def metadata(ctx: Context, job: Job) -> dict[str, str]:
+    """What the weights file says of itself."""
     return {
         "step": "finetune",
         "profile": ctx.profile.name,
@@ -67,9 +69,7 @@ def metadata(ctx: Context, job: Job) -> dict[str, str]:
     }
 
 
-def make(
-    ctx: Context, base: Teacher, parts: Pool, job: Job
-) -> tuple[FinetuneResult, Provenance]:
+def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneResult, Provenance]:
     """Fine-tune one hybrid end to end; the teacher and the pool stay as they are."""
     architecture, seed = job
     started, name = time.perf_counter(), job_name(ctx, job)
@@ -103,7 +103,11 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
         pool=parts.result.digest,
     )
     result = artifacts.load_or_run(
-        ctx.store.manifest(name), name, FinetuneResult, identity, lambda: make(ctx, base, parts, job)
+        ctx.store.manifest(name),
+        name,
+        FinetuneResult,
+        identity,
+        lambda: make(ctx, base, parts, job),
     )
     net = build(job[0], ctx.shape, ctx.space)
     path = ctx.store.weights(name)
@@ -120,9 +124,7 @@ def _worker(ctx: Context, job: Job) -> None:
     get(ctx, base, pool.get(ctx, base), job)
 
 
-def get_many(
-    ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]
-) -> Iterator[Finetuned]:
+def get_many(ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]) -> Iterator[Finetuned]:
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
     missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
     if ctx.n_processes > 1 and len(missing) > 1:

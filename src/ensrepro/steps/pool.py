@@ -1,4 +1,4 @@
-"""Step 2, the pool: the surrogates of a task, each distilled from its teacher's stage (3.3, 3.4)."""
+"""Step 2, the pool: surrogates, each distilled from a stage of the teacher (3.3, 3.4)."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def untrained(ctx: Context) -> Surrogates:
 
 
 def metadata(ctx: Context) -> dict[str, str]:
+    """What the weights file says of itself."""
     return {"step": STEP, "profile": ctx.profile.name, "task": ctx.task.name}
 
 

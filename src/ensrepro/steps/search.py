@@ -55,6 +55,7 @@ class SearchSummary:
 
 
 def step_name(sampler: str, n_trials: int, seed: int, penalty_table: str) -> str:
+    """Name of a run's manifest."""
     return f"search-{sampler}-{n_trials}-{penalty_table}-s{seed}"
 
 
@@ -72,6 +73,7 @@ def open_ledger(ctx: Context, teacher: Teacher, pool: Pool) -> Ledger:
 
 
 def summary(ctx: Context, result: SearchResult) -> SearchSummary:
+    """The result as plain values."""
     settings = result.settings
     return SearchSummary(
         sampler=settings.sampler,

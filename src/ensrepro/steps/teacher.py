@@ -66,6 +66,7 @@ def classical(ctx: Context) -> list[dict[str, Any]]:
 
 
 def metadata(ctx: Context) -> dict[str, str]:
+    """What the weights file says of itself."""
     return {"step": STEP, "profile": ctx.profile.name, "task": ctx.task.name}
 
 
@@ -73,9 +74,7 @@ def make(ctx: Context, progress: Progress | None) -> tuple[TeacherResult, Proven
     """Train the teacher, save its weights, and measure it."""
     started = time.perf_counter()
     net = untrained(ctx)
-    history = context.train(
-        ctx, net, ctx.profile.teacher, seed=SEED, name=STEP, progress=progress
-    )
+    history = context.train(ctx, net, ctx.profile.teacher, seed=SEED, name=STEP, progress=progress)
     context.save(net, ctx.store.new_weights(STEP), metadata(ctx))
     result = TeacherResult(
         digest=context.digest(net),
