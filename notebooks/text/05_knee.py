@@ -97,6 +97,8 @@ rows = [
     }
     for k, (architecture, row) in enumerate(zip(choice.candidates, choice.rows, strict=True))
 ]
+
+# %%
 columns = [
     Column("n", "candidate", "d"), Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"),
     Column("kept", "teacher stages", "d"), Column("drop", "PSNR drop (dB)", ".3f"),

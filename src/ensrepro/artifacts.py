@@ -33,12 +33,17 @@ PACKAGES = ("ensrepro", "torch", "numpy", "numba", "optuna", "scikit-image")
 MANIFEST_KEYS = {"step", "identity", "provenance", "result"}
 
 
-def repository() -> Path:
-    """The checkout that this package is installed from; else the current folder."""
+def checkout() -> Path | None:
+    """The checkout that this package is run from, if it is."""
     for folder in Path(__file__).resolve().parents:
         if (folder / "pyproject.toml").exists() and (folder / "notebooks").is_dir():
             return folder
-    return Path.cwd()
+    return None
+
+
+def repository() -> Path:
+    """The checkout that this package is run from; else the current folder."""
+    return checkout() or Path.cwd()
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,11 @@ class Provenance:
 @lru_cache(maxsize=1)
 def commit() -> str:
     """Short hash of the checked-out commit, `+` if sources differ from it; `unknown` without."""
+    place = checkout()
+    if place is None:  # the current folder may be a checkout too, but of something else
+        return "unknown"
     try:
-        git = ["git", "-C", str(repository())]
+        git = ["git", "-C", str(place)]
         name = subprocess.run(
             [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -175,9 +183,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
+def scalar(value: Any) -> Any:
+    """A number of another library as Python's; a TypeError for anything else."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in a manifest")
+
+
 def plain(value: Any) -> Any:
     """The value as JSON would give it back: tuples become lists, numpy scalars Python's."""
-    return json.loads(json.dumps(value, default=lambda x: x.item()))
+    return json.loads(json.dumps(value, default=scalar))
 
 
 def write_manifest(
@@ -190,18 +205,29 @@ def write_manifest(
         "provenance": asdict(made),
         "result": asdict(result),
     }
-    text = json.dumps(content, indent=1, allow_nan=False, default=lambda x: x.item())
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False, default=scalar)
+    except ValueError as error:
+        raise ValueError(f"{path} is not written, as a number is not finite: {error}") from None
     write_bytes(path, text.encode() + b"\n")
+
+
+def not_finite(name: str) -> float:
+    """What Python's JSON reader calls for NaN and Infinity, which are no JSON."""
+    raise ValueError(f"it holds {name}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A manifest's content; a ValueError names a file that is no manifest."""
     try:
-        content = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = json.loads(path.read_text("utf-8"), parse_constant=not_finite)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a manifest: {error}") from None
     if not isinstance(content, dict) or set(content) != MANIFEST_KEYS:
         raise ValueError(f"{path} is not a manifest: expected the keys {sorted(MANIFEST_KEYS)}")
+    for key in ("identity", "provenance", "result"):
+        if not isinstance(content[key], dict):
+            raise ValueError(f"{path} is not a manifest: its {key} is {content[key]!r}")
     return content
 
 
@@ -252,7 +278,8 @@ def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> N
     """Float16 safetensors with their digest; round the network too, so that results match."""
     from safetensors.numpy import save
 
-    halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
+    with np.errstate(over="ignore"):  # an overflow is told below, with the tensor's name
+        halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
     for name, array in halves.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: {name} does not fit float16")

@@ -44,11 +44,12 @@ class Schedule:
 
     def phase_at(self, step: int) -> Phase:
         """The phase that the 0-based `step` falls into."""
+        start = 0
         for phase in self.phases:
-            if step < phase.steps:
+            if start <= step < start + phase.steps:
                 return phase
-            step -= phase.steps
-        raise ValueError(f"step is past the end of a schedule of {self.n_steps} steps")
+            start += phase.steps
+        raise ValueError(f"step is {step}; expected 0..{self.n_steps - 1}, the schedule's steps")
 
 
 @dataclass(frozen=True)

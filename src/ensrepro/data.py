@@ -131,6 +131,13 @@ def training_images(seed: int) -> tuple[tuple[Image, ...], tuple[Image, ...]]:
     return tuple(full + halves), tuple(leaves)
 
 
+def check_size(size: int, images: Sequence[Image]) -> None:
+    """A ValueError if some image is too small for a square of `size` pixels a side."""
+    smallest = min(min(image.shape[:2]) for image in images)
+    if not 0 < size <= smallest:
+        raise ValueError(f"size of a crop is {size}; expected 1..{smallest}, the smallest side")
+
+
 def crop(image: Image, top: int, left: int, size: int) -> Image:
     """A square of `size` pixels a side."""
     return image[top : top + size, left : left + size]
@@ -138,6 +145,7 @@ def crop(image: Image, top: int, left: int, size: int) -> Image:
 
 def random_crop(images: Sequence[Image], size: int, rng: Generator) -> Image:
     """A square crop; an image is drawn with probability proportional to its area."""
+    check_size(size, images)
     areas = np.array([image.shape[0] * image.shape[1] for image in images], float)
     image = images[rng.choice(len(images), p=areas / areas.sum())]
     top = rng.integers(image.shape[0] - size + 1)
@@ -183,6 +191,8 @@ def validation_pairs(task: str, n: int, size: int) -> list[Pair]:
     The same for every seed of a training: crops and noise depend on (n, size) alone. Assumption A8.
     """
     degrade: Degrade = named("task", task, DEGRADATIONS)
+    if n < 1:
+        raise ValueError(f"n is {n}; expected at least 1 validation crop")
     sources = photos(VALIDATION)
     pairs = []
     for i in range(n):
@@ -196,10 +206,14 @@ def validation_pairs(task: str, n: int, size: int) -> list[Pair]:
 def test_pairs(task: str, n: int | None = None, size: int | None = None) -> list[Pair]:
     """The first `n` test photos (all if None), whole or a centered square of `size` pixels."""
     degrade: Degrade = named("task", task, DEGRADATIONS)
+    sources = photos(TEST)
+    if n is not None and not 0 < n <= len(sources):
+        raise ValueError(f"n is {n}; expected 1..{len(sources)}, the number of test photos")
     pairs = []
-    for i, photo in enumerate(photos(TEST)[:n]):
+    for i, photo in enumerate(sources[:n]):
         clean = load(photo)
         if size is not None:
+            check_size(size, [clean])
             clean = crop(clean, (clean.shape[0] - size) // 2, (clean.shape[1] - size) // 2, size)
         pairs.append(Pair(photo.name, degrade(clean, np.random.default_rng([2, i])), clean))
     return pairs

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensrepro import data
+from ensrepro import artifacts, data
 from ensrepro.config import Distillation, Phase, Schedule
 from ensrepro.models.hybrid import NetworkShape, UNet, surrogate_stage
 from ensrepro.models.mambair import zero_output
@@ -57,6 +58,16 @@ class Distilled:
     history: History
 
 
+class Weights(NamedTuple):
+    """A trained surrogate as it travels between processes.
+
+    Arrays, because a tensor would keep one file open each, and a pool has over 2000.
+    """
+
+    arrays: dict[str, np.ndarray]
+    history: History
+
+
 @torch.no_grad()
 def stage_io(teacher: UNet, images: Tensor) -> dict[str, StageIO]:
     """Inputs and outputs of every stage for images (n, C_in, H, W)."""
@@ -80,11 +91,18 @@ def cache_features(
 ) -> None:
     """Run the teacher once over the training patches and keep every stage's inputs and outputs.
 
-    One pair of float32 files a stage, (n_patches, C, h, w). A `complete` mark makes a killed run
-    start over instead of training on half a cache.
+    One pair of float32 files a stage, (n_patches, C, h, w). The file `complete`, written last, says
+    what is cached: without it a killed run starts over instead of training on half a cache.
     """
     mark = folder / "complete"
+    asked = f"{settings.n_patches} patches of {settings.patch} pixels, task {task}, seed {seed}\n"
     if mark.exists():
+        found = mark.read_text()
+        if found != asked:
+            raise ValueError(
+                f"{folder} caches {found.strip()}; expected {asked.strip()}; "
+                "delete it to start anew"
+            )
         return
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[Path, np.ndarray] = {}
@@ -100,7 +118,7 @@ def cache_features(
                 arrays[path][start : start + size] = features.numpy()
     for array in arrays.values():
         array.flush()
-    mark.touch()
+    artifacts.write_bytes(mark, asked.encode())
 
 
 def cached_features(folder: Path, stage: str) -> StageIO:
@@ -161,19 +179,30 @@ def fidelity(surrogate: nn.Module, features: StageIO) -> Fidelity:
 
 def _worker(
     space: Space, shape: NetworkShape, settings: Distillation, seed: int, folder: Path, key: Key
-) -> Distilled:
-    """Distill one surrogate in a process of its own, on one thread."""
+) -> Weights:
+    """Distill one surrogate on one thread, so that the number of processes changes no weight."""
+    threads, (name, depth) = torch.get_num_threads(), key
     torch.set_num_threads(1)
-    name, depth = key
-    return distill(
-        space.stage(name),
-        depth,
-        shape,
-        cached_features(folder, name),
-        settings,
-        seed=seed,
-        checkpoint=folder / f"surrogate-{name}-{depth}.pt",
-    )
+    try:
+        done = distill(
+            space.stage(name),
+            depth,
+            shape,
+            cached_features(folder, name),
+            settings,
+            seed=seed,
+            checkpoint=folder / f"surrogate-{name}-{depth}.pt",
+        )
+    finally:
+        torch.set_num_threads(threads)
+    arrays = {name: tensor.numpy() for name, tensor in done.module.state_dict().items()}
+    return Weights(arrays, done.history)
+
+
+def _unpacked(space: Space, shape: NetworkShape, key: Key, trained: Weights) -> Distilled:
+    module = surrogate_stage(space.stage(key[0]), key[1], shape)
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in trained.arrays.items()})
+    return Distilled(key, module.eval(), trained.history)
 
 
 def distill_many(
@@ -192,9 +221,11 @@ def distill_many(
     """
     dearest_first = sorted(keys, key=lambda key: (space.stage(key[0]).level, -key[1]))
     work = partial(_worker, space, shape, settings, seed, folder)
-    if processes == 1:
-        done: Iterator[Distilled] = map(work, dearest_first)
-    else:
-        executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
-        done = executor.map(work, dearest_first)
-    yield from done
+    with ExitStack() as stack:
+        run = map
+        if processes > 1:
+            executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+            stack.callback(executor.shutdown, cancel_futures=True)  # if the caller stops early
+            run = executor.map
+        for key, trained in zip(dearest_first, run(work, dearest_first), strict=True):
+            yield _unpacked(space, shape, key, trained)

@@ -19,8 +19,8 @@ from ensrepro import metrics
 from ensrepro.data import Pair, to_tensor
 from ensrepro.degrade import Image
 from ensrepro.ledger import Metrics
-from ensrepro.models.hybrid import Surrogates, UNet
-from ensrepro.space import TEACHER, Architecture
+from ensrepro.models.hybrid import Surrogates, UNet, stage_module
+from ensrepro.space import Architecture
 
 OVERLAP = 32  # pixels that neighboring tiles share; blended linearly
 MIB = 2**20
@@ -91,8 +91,10 @@ def run_whole(net: UNet, image: Image) -> Image:
     multiple = net.multiple
     padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
     padded = np.pad(image, padding, mode="reflect")
-    restored = net(to_tensor([padded]))[0, :, :h, :w]
-    return restored.clamp(0, 1).numpy().transpose(1, 2, 0)
+    restored = net(to_tensor([padded]))[0, :, :h, :w].clamp(0, 1)
+    if not restored.isfinite().all():
+        raise ValueError("the network's output has NaN or infinite pixels; its weights are damaged")
+    return restored.numpy().transpose(1, 2, 0)
 
 
 def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
@@ -106,7 +108,7 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
     pixels = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
     h, w = pixels.shape[:2]
     side = tile_side(net.shape.width, net.multiple, memory_mib)
-    if h * w <= side * side:
+    if (h + -h % net.multiple) * (w + -w % net.multiple) <= side * side:
         return run_whole(net, pixels)
     tops, lefts = starts(h, side), starts(w, side)
     total = np.zeros((h, w, net.shape.out_channels), np.float32)
@@ -121,7 +123,7 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
             here = slice(top, top + side), slice(left, left + side)
             total[here] += run_whole(net, tile) * fall
             weight[here] += fall
-    return total / weight
+    return np.clip(total / weight, 0, 1, out=total)  # rounding alone can leave [0, 1]
 
 
 def score(
@@ -131,14 +133,8 @@ def score(
     results = []
     for pair in pairs:
         image = restorer(pair.degraded)
-        results.append(
-            Restoration(
-                pair.name,
-                image,
-                metrics.psnr(image, pair.clean, protocol),
-                metrics.ssim(image, pair.clean, protocol),
-            )
-        )
+        psnr, ssim, _ = metrics.scores(image, pair.clean, protocol)
+        results.append(Restoration(pair.name, image, psnr, ssim))
     return results
 
 
@@ -192,7 +188,7 @@ class Suffix(NamedTuple):
 def prefix_order(architectures: Sequence[Architecture]) -> list[Suffix]:
     """Distinct architectures sorted, each with the length of the prefix it shares."""
     ordered = sorted(set(architectures))
-    shared = [0]
+    shared = [0][: len(ordered)]
     for before, after in pairwise(ordered):
         shared.append(next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b))
     return [Suffix(*item) for item in zip(ordered, shared, strict=True)]
@@ -209,11 +205,7 @@ def restored_batches(
     for architecture, shared in order:
         del outputs[shared:]
         for stage, choice in list(zip(stages, architecture, strict=True))[shared:]:
-            module = (
-                teacher.stages[stage.name]
-                if choice == TEACHER
-                else surrogates[stage.name, stage.depth(choice)]
-            )
+            module = stage_module(teacher, surrogates, stage, choice)
             outputs.append(module(teacher.enter(stage, stem, outputs)))
         yield teacher.leave(images, stem, outputs[-1]).clamp(0, 1)
 
@@ -229,6 +221,8 @@ def measure(
 
     The pairs must have one size. Micro-batches are the outer loop, so the stack stays small.
     """
+    if not pairs:
+        raise ValueError("pairs is empty; expected at least one pair of images")
     order = prefix_order([teacher.space.check(a) for a in architectures])
     sums = {item.architecture: np.zeros(2) for item in order}
     for start in range(0, len(pairs), MICRO_BATCH):
@@ -238,10 +232,7 @@ def measure(
             order, restored_batches(teacher, surrogates, order, images), strict=True
         ):
             for image, pair in zip(restored.numpy().transpose(0, 2, 3, 1), batch, strict=True):
-                sums[item.architecture] += (
-                    metrics.psnr(image, pair.clean, protocol),
-                    metrics.ssim(image, pair.clean, protocol),
-                )
+                sums[item.architecture] += metrics.scores(image, pair.clean, protocol)[:2]
     return [Metrics(*(sums[tuple(a)] / len(pairs)).tolist()) for a in architectures]
 
 

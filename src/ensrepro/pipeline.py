@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensrepro import artifacts
+from ensrepro import artifacts, pareto
 from ensrepro.artifacts import Store
 from ensrepro.search import SAMPLERS
+from ensrepro.space import PENALTY_TABLES, RESTORMER
 from ensrepro.steps import context, finetune, knee, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPRODUCED = "reproduced"  # the folder that `reproduce` fills
+
+# What a notebook's own parameters may be; those that are not here are integers >= 0.
+CHOICES: dict[str, Collection[str]] = {
+    "sampler": SAMPLERS,
+    "penalty_table": PENALTY_TABLES,
+    "method": pareto.KNEES,
+    "rule": pareto.CANDIDATE_RULES,
+    "stage": [stage.name for stage in RESTORMER.stages],
+}
 Parameter = str | int | float | bool
 
 
@@ -111,7 +121,7 @@ class Run:
         out = str(self.parameters["out"])
         return Path(out).absolute() / name if out else self.ctx.store.own(artifacts.RESULTS, name)
 
-    def finish(self, headline: dict[str, Any]) -> Path:
+    def finish(self, headline: dict[str, Any]) -> None:
         """Say that the notebook came to its end, with the numbers worth quoting."""
         content = {
             "notebook": self.notebook,
@@ -122,7 +132,19 @@ class Run:
         }
         text = json.dumps(content, indent=1, allow_nan=False, default=lambda x: x.item())
         artifacts.write_bytes(self.manifest, text.encode() + b"\n")
-        return self.manifest
+
+
+def checked(name: str, value: Parameter) -> Parameter:
+    """A notebook's own parameter; a ValueError or TypeError says what is allowed."""
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(CHOICES[name])}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}; expected an integer")
+    if value < 0:
+        raise ValueError(f"{name} is {value}; expected an integer >= 0")
+    return value
 
 
 def start(
@@ -137,7 +159,8 @@ def start(
     """Check a notebook's parameters; a ValueError or TypeError says what is allowed."""
     ctx = context.open_context(profile, task, out)
     parameters = {"task": task, "profile": profile, "seed": context.checked_seed(seed), "out": out}
-    return Run(notebook, ctx, {**parameters, **extra}, time.perf_counter())
+    own = {name: checked(name, value) for name, value in extra.items()}
+    return Run(notebook, ctx, {**parameters, **own}, time.perf_counter())
 
 
 def jobs_of(ctx: Context, choice: KneeChoice) -> list[Job]:
@@ -152,8 +175,21 @@ def seeds_of(ctx: Context, chosen: Finetuned) -> list[Job]:
     return [(architecture, seed) for seed in range(ctx.profile.n_seeds)]
 
 
-def headline(ctx: Context, run: Run) -> dict[str, float]:
-    """The numbers that a repetition of everything is compared by."""
+def on_file(ctx: Context, steps: Sequence[str]) -> bool:
+    """Whether all these steps have their manifest, so that nothing would be computed."""
+    return all(ctx.store.manifest(step).exists() for step in steps)
+
+
+def headline(run: Run, *, only_on_file: bool = False) -> dict[str, float]:
+    """The numbers that a repetition of everything is compared by.
+
+    With `only_on_file` those of finished steps alone, and nothing is computed.
+    """
+    ctx = run.ctx
+    search_step = search.step_name("nsga2", ctx.profile.n_trials, run.seed, "blocks")
+    steps = (teacher.STEP, pool.STEP, search_step)
+    if only_on_file and not on_file(ctx, steps):
+        return {}
     base, parts = run.teacher, run.pool
     numbers = {f"teacher test dB, {k}": v for k, v in finetune.mean_test(base.result.test).items()}
     numbers |= {f"identity drop dB, {k}": v for k, v in base.result.identity_drops.items()}
@@ -165,8 +201,13 @@ def headline(ctx: Context, run: Run) -> dict[str, float]:
     numbers["hypervolume"] = found.hypervolume[-1]
     choice = knee.choose(ctx, found)
     numbers["knee architecture"] = ctx.space.index(choice.knee)
-    candidates = run.finetuned([(a, 0) for a in choice.candidates])
-    for finetuned in run.finetuned(seeds_of(ctx, finetune.best(candidates))):
+    jobs: list[Job] = [(architecture, 0) for architecture in choice.candidates]
+    if only_on_file and not on_file(ctx, [finetune.job_name(ctx, job) for job in jobs]):
+        return numbers
+    jobs = seeds_of(ctx, finetune.best(run.finetuned(jobs)))
+    if only_on_file:
+        jobs = [job for job in jobs if on_file(ctx, [finetune.job_name(ctx, job)])]
+    for finetuned in run.finetuned(jobs):
         psnr = finetune.mean_test(finetuned.result.test)
         numbers[f"chosen test dB, seed {finetuned.result.seed}"] = next(iter(psnr.values()))
     return numbers
@@ -175,16 +216,17 @@ def headline(ctx: Context, run: Run) -> dict[str, float]:
 def reproduce(task: str, profile: str, root: Path | None = None) -> list[dict[str, Any]]:
     """Redo every step from nothing below `reproduced/` and compare with what is committed.
 
-    Rows of quantity, committed, reproduced and difference. A killed call goes on where it was.
+    Rows of quantity, committed, reproduced and difference; None where nothing is committed. A
+    killed call goes on where it was.
     """
-    committed_ctx = context.open_context(profile, task)
-    fresh = Store(profile, task, (root or artifacts.repository() / REPRODUCED).absolute())
-    fresh_ctx = Context(committed_ctx.profile, committed_ctx.task, committed_ctx.pair, fresh)
+    ctx = context.open_context(profile, task)
     parameters: dict[str, Parameter] = {"task": task, "profile": profile, "seed": 0, "out": ""}
-    again, committed = (
-        headline(ctx, Run("reproduce", ctx, parameters, time.perf_counter()))
-        for ctx in (fresh_ctx, committed_ctx)
-    )
+    started = time.perf_counter()
+    # committed results that do not fit are refused now, not after the training
+    committed = headline(Run("reproduce", ctx, parameters, started), only_on_file=True)
+    fresh = Store(profile, task, (root or artifacts.repository() / REPRODUCED).absolute())
+    fresh_ctx = Context(ctx.profile, ctx.task, ctx.pair, fresh)
+    again = headline(Run("reproduce", fresh_ctx, parameters, started))
     return [
         {
             "quantity": name,

@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import index as as_integer
 
 TEACHER = 0  # the choice that keeps the teacher's blocks
 
 Architecture = tuple[int, ...]
 
 PENALTY_DECIMALS = 9  # equal sums of 0.4 differ in the last bit, which would make two of one
+
+
+def integer(what: str, value: object) -> int:
+    """The value as an int, from any library's integer type; a ValueError names `what` it is."""
+    try:
+        # a truth value has __index__ too, but is no number of anything
+        if not isinstance(value, bool):
+            return as_integer(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise ValueError(f"{what} {value!r} is not an integer")
 
 
 @dataclass(frozen=True)
@@ -36,9 +48,16 @@ class Stage:
     def n_choices(self) -> int:
         return 1 + len(self.depths)
 
+    def check(self, choice: int) -> int:
+        """The choice as an int; a ValueError says what is wrong with it."""
+        value = integer(f"{self.name}: choice", choice)
+        if not 0 <= value < self.n_choices:
+            raise ValueError(f"{self.name}: choice {value} is not in 0..{self.n_choices - 1}")
+        return value
+
     def depth(self, choice: int) -> int:
         """Number of blocks that `choice` puts into this stage."""
-        return self.n_blocks if choice == TEACHER else self.depths[choice - 1]
+        return self.n_blocks if self.check(choice) == TEACHER else self.depths[choice - 1]
 
 
 @dataclass(frozen=True)
@@ -90,20 +109,17 @@ class Space:
 
     def check(self, architecture: Sequence[int]) -> Architecture:
         """The architecture as a tuple of int; a ValueError says what is wrong with it."""
-        values = tuple(architecture)
+        try:
+            values = tuple(architecture)
+        except TypeError:
+            raise ValueError(
+                f"architecture is {architecture!r}; expected {len(self.stages)} choices"
+            ) from None
         if len(values) != len(self.stages):
             raise ValueError(
                 f"architecture has {len(values)} choices; {self.name} has {len(self.stages)} stages"
             )
-        for stage, choice in zip(self.stages, values, strict=True):
-            # An integer type of any library has __index__; a bool has it too, but is no choice.
-            if isinstance(choice, bool) or not hasattr(choice, "__index__"):
-                raise ValueError(f"{stage.name}: choice {choice!r} is not an integer")
-            if not 0 <= choice < stage.n_choices:
-                raise ValueError(
-                    f"{stage.name}: choice {choice} is not in 0..{stage.n_choices - 1}"
-                )
-        return tuple(int(choice) for choice in values)
+        return tuple(stage.check(choice) for stage, choice in zip(self.stages, values, strict=True))
 
     def index(self, architecture: Sequence[int]) -> int:
         """Mixed-radix number of an architecture; the last stage varies fastest."""
@@ -114,11 +130,12 @@ class Space:
 
     def architecture(self, index: int) -> Architecture:
         """The architecture of a number; the inverse of `index`."""
-        if not 0 <= index < self.n_architectures:
-            raise ValueError(f"index is {index}; expected 0..{self.n_architectures - 1}")
+        rest = integer("index", index)
+        if not 0 <= rest < self.n_architectures:
+            raise ValueError(f"index is {rest}; expected 0..{self.n_architectures - 1}")
         choices = []
         for n in reversed(self.n_choices):
-            index, choice = divmod(int(index), n)
+            rest, choice = divmod(rest, n)
             choices.append(choice)
         return tuple(reversed(choices))
 
@@ -127,7 +144,8 @@ class Space:
 
     def swapped(self, stage: str, choice: int) -> Architecture:
         """The teacher with one stage replaced."""
-        return self.check([choice if s.name == stage else TEACHER for s in self.stages])
+        swapped = self.stage(stage)
+        return self.check([choice if s is swapped else TEACHER for s in self.stages])
 
     def label(self, architecture: Sequence[int]) -> str:
         """Stage by stage: T for the teacher, else the surrogate's depth, e.g. `T 4 2 8 T T 4 2`."""
@@ -177,7 +195,7 @@ def choice_penalty(stage: Stage, choice: int, table: str = "blocks") -> float:
         raise ValueError(f"penalty table is {table!r}; expected one of {', '.join(PENALTY_TABLES)}")
     rule = PENALTY_TABLES[table]
     if rule.by_rank:
-        return float(stage.n_choices - 1 - choice)
+        return float(stage.n_choices - 1 - stage.check(choice))
     weight = rule.teacher_block if choice == TEACHER else rule.surrogate_block
     return stage.depth(choice) * weight
 

@@ -7,12 +7,18 @@ for bit. At most `schedule.checkpoint_every` steps are lost.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import pickle
+import struct
 import time
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +29,13 @@ from ensrepro.config import Phase, Schedule
 
 Batch = Callable[[int, Phase], tuple[Tensor, Tensor]]  # (step, phase) -> (inputs, targets)
 BETAS = (0.9, 0.999)
+CHECKPOINT_KEYS = {"identity", "step", "model", "optimizer", "history"}
+UNREADABLE = (  # what the readers of zip files and of tensors raise on damaged or foreign files
+    *(zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),
+    *(RuntimeError, EOFError, ValueError, OSError),
+)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -54,25 +67,62 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     """Write `state` so that a crash at any moment leaves this one or the one before it whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(partial, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     if path.exists():
         os.replace(path, path.with_suffix(".previous"))
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path) -> dict[str, object] | None:
-    """The newest checkpoint that reads, or None; never executes a pickle."""
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, never executed; a ValueError names a file that is damaged or none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load itself ignores the checksums
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} is no whole checkpoint: {reason}") from None
+    if not isinstance(state, dict) or set(state) != CHECKPOINT_KEYS:
+        raise ValueError(f"{path} is no checkpoint: expected the keys {sorted(CHECKPOINT_KEYS)}")
+    return state
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The newest checkpoint that reads, or None if there is none.
+
+    A ValueError if there is one and none reads: a training is not silently done over.
+    """
+    failures = []
     for candidate in (path, path.with_suffix(".previous")):
-        try:
-            return torch.load(candidate, weights_only=True)
-        except FileNotFoundError:
-            continue
-        except (RuntimeError, EOFError, ValueError, OSError) as error:
-            print(f"{candidate} does not read ({error}); trying the checkpoint before it")
+        if candidate.exists():
+            try:
+                return read_checkpoint(candidate)
+            except ValueError as error:
+                failures.append(str(error))
+                logger.warning("%s; trying the checkpoint before it", error)
+    if failures:
+        raise ValueError(f"{'; '.join(failures)}; delete what is there to start the training anew")
     return None
+
+
+def check_fit(path: Path, saved: Mapping[str, Tensor], model: nn.Module) -> None:
+    """A ValueError if a checkpoint's weights are not those of a network like `model`."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | saved.keys()):
+        found, expected = (
+            tuple(state[name].shape) if name in state else "absent" for state in (saved, own)
+        )
+        if found != expected:
+            raise ValueError(f"{path} is of another network: {name} is {found}, expected {expected}")
 
 
 def resume(
@@ -80,14 +130,16 @@ def resume(
 ) -> tuple[int, History]:
     """(first step to do, history so far); a ValueError if the checkpoint is of another training."""
     state = load_checkpoint(path) if path is not None else None
-    if state is None:
+    if path is None or state is None:
         return 0, History()
-    for name, value in identity.items():
-        if state["identity"].get(name) != value:
+    for name in sorted(identity.keys() | state["identity"].keys()):
+        found, expected = state["identity"].get(name), identity.get(name)
+        if found != expected:
             raise ValueError(
-                f"{path} belongs to another training: its {name} is "
-                f"{state['identity'].get(name)!r}, expected {value!r}; delete it to start anew"
+                f"{path} belongs to another training: its {name} is {found!r}, "
+                f"expected {expected!r}; delete it to start anew"
             )
+    check_fit(path, state["model"], model)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], History(**state["history"])
@@ -111,7 +163,7 @@ def update(
 ) -> float:
     """One step at the learning rate `lr`; returns the L1 loss before it.
 
-    A loss that is not finite raises DivergedError and leaves the weights alone.
+    A loss or a gradient that is not finite raises DivergedError and leaves the weights alone.
     """
     inputs, targets = batch
     for group in optimizer.param_groups:
@@ -121,7 +173,9 @@ def update(
     if not torch.isfinite(loss):
         raise DivergedError(f"the loss is {loss.item()} at a learning rate of {lr:g}; lower it")
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), clip)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    if not torch.isfinite(norm):
+        raise DivergedError(f"the gradient is {norm.item()} at a learning rate of {lr:g}; lower it")
     optimizer.step()
     return loss.item()
 
@@ -133,6 +187,7 @@ def fit(
     *,
     seed: int,
     checkpoint: Path | None = None,
+    made_from: Mapping[str, str] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
     validate_every: int = 250,
     progress: Callable[[int, History], None] | None = None,
@@ -140,12 +195,13 @@ def fit(
     """Train `model` in place and return its history.
 
     `batch(step, phase)` must be a pure function. With `checkpoint`, training goes on where a killed
-    run left it; a finished run is not repeated. A loss that is not finite raises DivergedError.
+    run left it, and a finished run is not repeated; one with another schedule, seed or `made_from`
+    (digests of what the training starts from) is refused. A diverging loss raises DivergedError.
     """
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=schedule.lr, betas=BETAS, weight_decay=schedule.weight_decay
     )
-    identity = {"schedule": repr(schedule), "seed": seed}
+    identity = {"schedule": repr(schedule), "seed": seed, **(made_from or {})}
     first, history = resume(checkpoint, identity, model, optimizer)
     model.train()
     started = time.perf_counter() - history.seconds

@@ -6,8 +6,8 @@ vector instruction, which becomes one AVX-512, two AVX2 or four NEON ones. Insid
 multiply-add), `store` and `total` take them apart. `take`, `gather` and their inverses move tiles
 of sixteen channels between maps and work arrays of (steps, 16).
 
-After editing this file remove the `__pycache__` folder beside it: numba's cache watches only the
-file of the function that was called.
+numba's cache on disk watches only the file of the cached function, `_scan_numba.py`; its constant
+LANES_DIGEST makes that file change with this one.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class Tile(NamedTuple):
     skip: np.ndarray  # (1, N_LANES)
 
 
-_function = njit(cache=True, error_model="numpy", boundscheck=False)
+_function = njit(error_model="numpy", boundscheck=False)
 
 
 @_function

@@ -37,7 +37,12 @@ from ensrepro.models._lanes import N_LANES as TILE
 
 CHUNK = 64  # T: the work arrays of a chunk, about ten of T x TILE floats, stay in the first caches
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+# The start of the SHA-256 of _lanes.py. numba's cache on disk looks at this file only, so this
+# file has to change whenever that one does; a test compares the two.
+LANES_DIGEST = "05c2b020d48c6d38"
+
+_function = njit(error_model="numpy", boundscheck=False)
+_entry = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 
 
 class Inputs(NamedTuple):
@@ -82,7 +87,7 @@ class _Chunk(NamedTuple):
     row: np.ndarray  # (T, J)
 
 
-@_kernel
+@_function
 def _load_tiles(inputs, b, k, firsts):
     """The parameters of the tiles that start at the channels `firsts`."""
     n_orders = inputs.order.shape[0]
@@ -96,21 +101,21 @@ def _load_tiles(inputs, b, k, firsts):
     return tiles
 
 
-@_kernel
+@_function
 def _empty_chunk(inputs):
     lanes = np.empty((3, CHUNK, TILE), np.float32)
     row = np.empty((CHUNK, inputs.rows.shape[3]), np.float32)
     return _Chunk(lanes[0], lanes[1], lanes[2], row)
 
 
-@_kernel
+@_function
 def _load_rows(rows, b, k, positions, row):
     for t in range(positions.size):
         for j in range(row.shape[1]):
             row[t, j] = rows[b, positions[t], k, j]
 
 
-@_kernel
+@_function
 def _load_chunk(inputs, tile, b, positions, first, chunk):
     """x and the steps of one tile; the rows are there already."""
     # Arrays are taken out of their tuples before a loop: inside, numba would count references.
@@ -131,7 +136,7 @@ def _load_chunk(inputs, tile, b, positions, first, chunk):
         store(dt, t * TILE, softplus(load(raw, t * TILE)))
 
 
-@_kernel
+@_function
 def _advance(n_steps, tile, chunk, h, y):
     """Run a chunk: h (N, TILE) moves to its end, y (T, TILE) is written."""
     x, step, row, A, skip = chunk.x, chunk.dt, chunk.row, tile.A, load(tile.skip, 0)
@@ -150,7 +155,7 @@ def _advance(n_steps, tile, chunk, h, y):
         store(h, n * TILE, state)
 
 
-@_kernel
+@_function
 def _forward_order(inputs, b, k, firsts, y, states):
     """Scan some tiles of one map along order k, adding to y; keeps the states of chunk starts."""
     tiles, chunk = _load_tiles(inputs, b, k, firsts), _empty_chunk(inputs)
@@ -167,7 +172,7 @@ def _forward_order(inputs, b, k, firsts, y, states):
             scatter_add(out, b, positions, first, y)
 
 
-@_kernel
+@_entry
 def forward(inputs, share, y, states):
     """Add the scan of `inputs` to y (B, L, D).
 
@@ -181,7 +186,7 @@ def forward(inputs, share, y, states):
             _forward_order(inputs, b, k, firsts, y, states)
 
 
-@_kernel
+@_function
 def _retrace(n, n_steps, tile, chunk, state, dy, decay, before, d_row):
     """Recompute state n of a chunk; keeps decays and earlier states, adds dC_t."""
     x, step, row = chunk.x, chunk.dt, chunk.row
@@ -197,7 +202,7 @@ def _retrace(n, n_steps, tile, chunk, state, dy, decay, before, d_row):
         d_row[t, n_rank + n_state + n] += total(load(dy, t * TILE) * state)
 
 
-@_kernel
+@_function
 def _reverse(n, n_steps, tile, chunk, dy, decay, before, carry, d_A, d_push, d_dt, d_row):
     """Run the gradient of state n back through a chunk; adds dB_t and the rest."""
     x, step, row = chunk.x, chunk.dt, chunk.row
@@ -218,7 +223,7 @@ def _reverse(n, n_steps, tile, chunk, dy, decay, before, carry, d_A, d_push, d_d
     store(d_A, n * TILE, d_a)
 
 
-@_kernel
+@_function
 def _finish(n_steps, tile, chunk, dy, d_push, d_dt, d_tile, d_row):
     """From d(dt x) and ddt to the gradients of x (left in d_push) and of the raw step (d_dt)."""
     x, raw, step, row = chunk.x, chunk.raw, chunk.dt, chunk.row
@@ -242,13 +247,11 @@ def _finish(n_steps, tile, chunk, dy, d_push, d_dt, d_tile, d_row):
         store(d_weight, r * TILE, d_w)
 
 
-@_kernel
+@_function
 def _backward_order(inputs, states, dy, b, k, firsts, d_rows, gradients):
     """The gradients that some tiles of one map and one order contribute; d_rows (L, K, J)."""
-    tiles, d_tiles = (
-        _load_tiles(inputs, b, k, firsts),
-        empty_tiles(inputs.A, inputs.step_weight, firsts.size),
-    )
+    tiles = _load_tiles(inputs, b, k, firsts)
+    d_tiles = empty_tiles(inputs.A, inputs.step_weight, firsts.size)
     chunk, carry, order = _empty_chunk(inputs), np.zeros_like(tiles.A), inputs.order[k]
     d_row, lanes = np.empty_like(chunk.row), np.empty((5, CHUNK, TILE), np.float32)
     out, decay, before, d_push, d_dt = lanes[0], lanes[1], lanes[2], lanes[3], lanes[4]
@@ -280,7 +283,7 @@ def _backward_order(inputs, states, dy, b, k, firsts, d_rows, gradients):
         put(d_tiles.skip[i], b, k, first, gradients.skip)
 
 
-@_kernel
+@_entry
 def backward(inputs, share, states, dy, gradients):
     """Add to `gradients` what dy (B, L, D) sends back through the scan of `inputs`."""
     for unit in range(share.worker, inputs.x.shape[0] * share.n_groups, share.n_workers):

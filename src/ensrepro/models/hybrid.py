@@ -38,6 +38,15 @@ class NetworkShape:
     out_channels: int = 3
     mambair: MambaIRShape = RELEASED_MAMBAIR
 
+    def __post_init__(self) -> None:
+        if self.width < 2 or self.width % 2:
+            raise ValueError(f"width is {self.width}; expected an even number of channels")
+        if self.in_channels not in (self.out_channels, 2 * self.out_channels):
+            raise ValueError(
+                f"in_channels is {self.in_channels}; expected {self.out_channels} or, for a "
+                f"dual-pixel pair, {2 * self.out_channels}"
+            )
+
     @property
     def is_dual_pixel(self) -> bool:
         return self.in_channels == 2 * self.out_channels
@@ -161,13 +170,21 @@ def build(
     return UNet(shape, stages, space)
 
 
+def stage_module(teacher: UNet, surrogates: Surrogates, stage: Stage, choice: int) -> nn.Module:
+    """What a choice puts into a stage: the teacher's blocks or a surrogate of the pool."""
+    if choice == TEACHER:
+        return teacher.stages[stage.name]
+    key = stage.name, stage.depth(choice)
+    if key not in surrogates:
+        raise ValueError(f"surrogates has none for {key[0]} of {key[1]} blocks")
+    return surrogates[key]
+
+
 def assemble(teacher: UNet, surrogates: Surrogates, architecture: Sequence[int]) -> UNet:
     """The hybrid of trained parts: it *shares* the teacher's and the surrogates' modules."""
     space = teacher.space
     stages = [
-        teacher.stages[stage.name]
-        if choice == TEACHER
-        else surrogates[stage.name, stage.depth(choice)]
+        stage_module(teacher, surrogates, stage, choice)
         for stage, choice in zip(space.stages, space.check(architecture), strict=True)
     ]
     hybrid = UNet(teacher.shape, stages, space)

@@ -75,7 +75,9 @@ def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneRe
     started, name = time.perf_counter(), job_name(ctx, job)
     net = deepcopy(assemble(base.net, parts.surrogates, architecture))
     before = ctx.psnr(net)
-    history = context.train(ctx, net, ctx.profile.finetune, seed=seed + 1, name=name)
+    # a checkpoint of a hybrid from another teacher or pool must not be taken up
+    checkpoint = f"{name}-{base.result.digest}-{parts.result.digest}"
+    history = context.train(ctx, net, ctx.profile.finetune, seed=seed + 1, name=checkpoint)
     context.save(net, ctx.store.new_weights(name), metadata(ctx, job))
     result = FinetuneResult(
         architecture=ctx.space.index(architecture),

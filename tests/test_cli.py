@@ -1,0 +1,326 @@
+"""The command line and the strict runner: what is refused, and what counts as success."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import types
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+import ensrepro
+from ensrepro import artifacts, cli, notebook
+
+PARAMETERS = 'task = "denoise"\nprofile = "smoke"\nseed = 0\nout = ""\nrate = 0.5\nfast = False'
+# What `artifacts.finish_notebook` leaves, written by hand so that a test can spoil it.
+FINISH = """
+import json, pathlib
+from datetime import datetime, timezone
+finished = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+parameters = dict(task=task, profile=profile, seed=seed, out=out, rate=rate, fast=fast)
+manifest = dict(notebook="01_trial", finished=finished, provenance={}, parameters=parameters,
+                headline={"psnr_db": 30.12345, "front": [1, 2]})
+"""
+WRITE = '\npathlib.Path(out, "01_trial.manifest.json").write_text(json.dumps(manifest))'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the command line takes for the repository."""
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
+    return tmp_path
+
+
+def write_notebook(checkout: Path, *cells: str, parameters: str = PARAMETERS) -> Path:
+    """notebooks/01_trial.ipynb with a parameters cell and further code cells."""
+    first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    content = new_notebook(cells=[first, *map(new_code_cell, cells)])
+    content.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    path = checkout / "notebooks" / "01_trial.ipynb"
+    nbformat.write(content, path)
+    return path
+
+
+def run(checkout: Path, *arguments: str) -> int:
+    return cli.main(["run", "01_trial", "--quiet", "--out", str(checkout / "mine"), *arguments])
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_run_passes_its_parameters_and_is_judged_by_the_manifest(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, FINISH + WRITE)
+    assert run(checkout, "-p", "seed", "7", "-p", "rate", "1e-3", "-p", "fast", "true") == 0
+    manifest = json.loads((checkout / "mine" / "01_trial.manifest.json").read_text())
+    assert manifest["parameters"] == {
+        "task": "denoise",
+        "profile": "smoke",
+        "seed": 7,
+        "out": str(checkout / "mine"),
+        "rate": 0.001,
+        "fast": True,
+    }
+    assert "01_trial: psnr_db 30.12\n" in capsys.readouterr().out
+    left = {path.name for path in (checkout / "mine").iterdir() if path.suffix != ".lock"}
+    assert left == {"01_trial.ipynb", "01_trial.manifest.json"}
+
+
+def test_the_page_does_not_say_where_on_this_machine_it_was_made(checkout: Path):
+    write_notebook(checkout, "text = 'a photo'", FINISH + WRITE)
+    assert run(checkout) == 0
+    page = nbformat.read(checkout / "mine" / "01_trial.ipynb", as_version=4)
+    record = page.metadata.papermill
+    assert record.parameters.pop("out") == str(checkout / "mine")  # as asked for
+    assert str(checkout) not in json.dumps(record)
+    assert record.duration > 0  # the rest of the record stays
+
+
+def test_results_go_to_a_folder_of_the_profile_and_task_by_default(checkout: Path):
+    place = checkout / "results" / "smoke" / "denoise"
+    write_notebook(checkout, FINISH + WRITE.replace("(out,", f"({str(place)!r},"))
+    assert cli.main(["run", "01_trial", "--quiet"]) == 0
+    assert (place / "01_trial.ipynb").exists()
+
+
+def test_progress_on_the_terminal_enters_no_page(checkout: Path):
+    talk = "import sys\nprint('3 of 4', file=sys.__stderr__, flush=True)\nprint('a result')"
+    write_notebook(checkout, talk, FINISH + WRITE)
+    assert run(checkout) == 0
+    page = (checkout / "mine" / "01_trial.ipynb").read_text()
+    outputs = [output for cell in nbformat.reads(page, 4).cells for output in cell.outputs]
+    assert [output.text for output in outputs if output.output_type == "stream"] == ["a result\n"]
+
+
+def test_a_notebook_runs_in_an_empty_folder(checkout: Path):
+    look = "import os\nassert os.listdir('.') == []"
+    write_notebook(checkout, look, FINISH + WRITE)
+    assert run(checkout) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "tsak", "denoise"], ["tsak", "task, profile, seed", "did you mean 'task'?"]),
+        (["-p", "seed", "abc"], ["seed is 'abc'", "a whole number"]),
+        (["-p", "seed", "1.5"], ["seed is '1.5'", "a whole number"]),
+        (["-p", "rate", "nan"], ["rate is 'nan'", "a finite number"]),
+        (["-p", "fast", "1"], ["fast is '1'", "true or false"]),
+        (["-p", "task", "1e3"], ["task is '1e3'", "denoise"]),
+        (["--task", "denoize"], ["task is 'denoize'", "denoise"]),
+        (["--profile", "huge"], ["profile is 'huge'", "smoke", "mini", "paper"]),
+        (["-p", "seed", "1", "-p", "seed", "2"], ["seed is given twice"]),
+        (["--task", "denoise", "-p", "task", "denoise"], ["task is given twice"]),
+    ],
+    ids=" ".join,
+)
+def test_a_bad_parameter_is_refused_in_one_sentence(
+    arguments: list[str], words: list[str], checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, FINISH + WRITE)
+    assert run(checkout, *arguments) == 2
+    line = complaint(capsys)
+    for word in words:
+        assert word in line
+    assert not (checkout / "mine").exists()  # nothing was run
+
+
+def test_an_unknown_notebook_is_refused_with_the_known_ones(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout)
+    assert cli.main(["run", "01_trail"]) == 2
+    assert complaint(capsys).endswith("expected one of 01_trial; did you mean '01_trial'?")
+
+
+@pytest.mark.parametrize("option", ["--tsak", "--tas"])
+def test_an_unknown_or_shortened_option_is_refused(option: str, checkout: Path):
+    write_notebook(checkout, FINISH + WRITE)
+    with pytest.raises(SystemExit) as caught:
+        run(checkout, option, "denoise")
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["seed = 1 + 1", "import os", "a, b = (1, 2)", "seed = None", "seed = [1]", "seed: int = 1"],
+)
+def test_a_parameters_cell_of_other_than_literals_is_refused(
+    parameters: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, parameters=parameters)
+    assert run(checkout) == 2
+    assert f"01_trial.ipynb has {parameters!r} in its parameters cell" in complaint(capsys)
+
+
+def test_negative_numbers_are_literals_too(checkout: Path):
+    path = write_notebook(checkout, parameters="offset = -3\nrate = -1e-3")
+    assert notebook.declared_parameters(path) == {"offset": -3, "rate": -0.001}
+
+
+def test_an_error_in_a_cell_is_told_with_its_message(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, 'raise ValueError("sampler is 7; expected text")', FINISH + WRITE)
+    assert run(checkout) == 1
+    line = complaint(capsys)
+    assert "ValueError: sampler is 7; expected text" in line
+    assert "01_trial.partial.ipynb" in line
+
+
+KILL = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    "cells", [(KILL, FINISH + WRITE), (FINISH + WRITE, KILL)], ids=["before", "after"]
+)
+def test_a_killed_kernel_is_a_failure(
+    cells: tuple[str, ...], checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, *cells)
+    assert run(checkout) == 1
+    assert "01_trial" in complaint(capsys)
+    assert not (checkout / "mine" / "01_trial.ipynb").exists()
+
+
+def test_a_notebook_that_writes_no_manifest_has_failed(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, "print('all cells completed')")
+    assert run(checkout) == 1
+    assert "was not written" in complaint(capsys)
+
+
+def test_a_manifest_of_an_earlier_run_is_no_success_and_stays(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, FINISH + WRITE)
+    assert run(checkout) == 0
+    files = [checkout / "mine" / name for name in ("01_trial.ipynb", "01_trial.manifest.json")]
+    before = [path.read_bytes() for path in files]
+    write_notebook(checkout, "print('does not get to the end')")
+    capsys.readouterr()
+    assert run(checkout) == 1
+    assert "older than this run" in complaint(capsys)
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ({"parameters": {"seed": 1, "rate": 0.5}}, "says seed=1; expected 0"),
+        ({"parameters": {"seed": 0}}, "says rate=None; expected 0.5"),
+        ({"parameters": {"seed": 0, "rate": 0.5, "more": 1}}, "says more=1; expected None"),
+        ({"finished": "2026-01-02T00:00:00+00:00"}, "is older than this run"),
+        ({"finished": "2026-01-02T00:00:00.000001"}, "is not a notebook's manifest"),
+        ({"finished": "today"}, "is not a notebook's manifest"),
+        ({"headline": 30.1}, "is not a notebook's manifest"),
+    ],
+)
+def test_a_manifest_of_another_run_is_no_success(
+    spoil: dict[str, object], words: str, tmp_path: Path
+):
+    values = {"seed": 0, "rate": 0.5, "out": "here"}
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    good = {
+        "finished": "2026-01-02T00:00:00.000001+00:00",
+        "parameters": {"seed": 0, "rate": 0.5, "out": "there"},  # where it lies is no matter
+        "headline": {},
+    }
+    path = tmp_path / "01_trial.manifest.json"
+    path.write_text(json.dumps(good))
+    assert notebook.accepted_manifest(path, values, started) == good
+    path.write_text(json.dumps(good | spoil))
+    with pytest.raises(notebook.RunError, match=re.escape(words)):
+        notebook.accepted_manifest(path, values, started)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"finished": ', '"' + "x" * 10_000])
+def test_a_file_that_is_no_manifest_is_no_success(text: str, tmp_path: Path):
+    path = tmp_path / "01_trial.manifest.json"
+    path.write_text(text)
+    with pytest.raises(notebook.RunError, match="is not a notebook's manifest"):
+        notebook.accepted_manifest(path, {}, datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_two_runs_into_one_folder_exclude_each_other(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, FINISH + WRITE)
+    with notebook.sole_run(checkout / "mine", "01_trial"):
+        assert run(checkout) == 1
+    assert "already running" in complaint(capsys)
+    assert run(checkout) == 0
+
+
+def test_an_interrupted_run_has_its_own_exit_status(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupt(*_arguments: object, **_options: object):
+        raise KeyboardInterrupt
+
+    write_notebook(checkout, FINISH + WRITE)
+    monkeypatch.setattr(notebook, "execute", interrupt)
+    assert run(checkout) == 130
+    assert complaint(capsys) == "ensrepro: interrupted"
+
+
+def test_list_prints_notebooks_tasks_and_profiles(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout)
+    assert cli.main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("01_trial", "rate=0.5", "denoise", "smoke", "mini"):
+        assert word in printed
+
+
+def test_reproduce_and_restore_pass_on_what_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    calls: list[tuple[object, ...]] = []
+    row = {"quantity": "knee", "committed": None, "reproduced": 30.12345, "difference": None}
+    pipeline = types.SimpleNamespace(reproduce=lambda *asked: calls.append(asked) or [row])
+    evaluate = types.SimpleNamespace(restore_file=lambda *asked: calls.append(asked))
+    for name, module in (("pipeline", pipeline), ("evaluate", evaluate)):
+        monkeypatch.setattr(ensrepro, name, module, raising=False)
+        monkeypatch.setitem(sys.modules, f"ensrepro.{name}", module)
+    assert cli.main(["reproduce", "--profile", "smoke"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["knee", "-", "30.12", "-"]
+    assert cli.main(["restore", "in.png", "out.png", "--task", "denoise"]) == 0
+    assert calls == [
+        ("denoise", "smoke"),
+        (Path("in.png"), Path("out.png"), "denoise", "mini"),
+    ]
+
+
+def test_an_error_is_one_sentence_unless_its_origin_is_asked_for(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["run", "01_trial"]) == 2
+    assert complaint(capsys).startswith("ensrepro: notebook is '01_trial'")
+    with pytest.raises(notebook.UsageError):
+        cli.main(["--traceback", "run", "01_trial"])
+
+
+def test_the_package_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "ensrepro", "frobnicate"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "run" in done.stderr
