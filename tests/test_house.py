@@ -39,7 +39,7 @@ ORDER = (
         "models.restormer",
     ),
     *("models.mambair", "models.hybrid", "models.official", "models"),
-    *("degrade", "data", "training", "distill", "ledger", "evaluate", "search"),
+    *("degrade", "data", "training", "distill", "images", "ledger", "evaluate", "search"),
     *("erf", "latency", "tables", "claims", "figures"),
     *("steps", "notebook", "pipeline", "cli", "__main__"),
 )

@@ -6,11 +6,13 @@ notebooks belong at the top of the repository. Before Sphinx reads anything, thi
   * writes each notebook into the git-ignored `book/notebooks/`: its cells as committed in
     `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if there is one.
 While pages are written it drops scripts that would load code from elsewhere, and those set twice.
-The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists.
+The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists,
+`published-latencies` and `published-quality` print the paper's own numbers from the files there.
 """
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,20 @@ INJECTED = "injected-parameters"  # the tag of the cell that papermill adds
 STAGED = "notebooks"
 SET_TOC = 100  # before sphinx-external-toc reads its configuration at 900
 AFTER_THEME = 990
-PROVENANCE = Path("src", "ensrepro", "paper_data", "provenance.toml")
+PAPER_DATA = Path("src", "ensrepro", "paper_data")
+PROVENANCE = PAPER_DATA / "provenance.toml"
+LATENCIES = {
+    "Restormer": "latency_restormer",
+    "hybrid for motion deblurring": "latency_ens_deblurring",
+    "hybrid for deraining": "latency_ens_deraining",
+    "hybrid for denoising": "latency_ens_denoising",
+}
+# What is restored -> the table's file and the dataset in it.
+QUALITIES = {
+    "motion deblurring, GoPro": ("table_2_motion_deblurring.csv", "GoPro"),
+    "deraining, mean of five sets": ("table_1_deraining.csv", "Average"),
+    "denoising, SIDD": ("table_4_denoising.csv", "SIDD"),
+}
 
 log = logging.getLogger(__name__)
 
@@ -151,21 +166,67 @@ def filter_scripts(
     context["script_files"] = [s for s in context.get("script_files", []) if keep_script(s, seen)]
 
 
-class PrintedOddities(SphinxDirective):
-    """A table of the paper's numbers that do not fit together, from the file they are kept in."""
+class PaperTable(SphinxDirective):
+    """A Markdown table made from a file of `paper_data`, where the paper's numbers are kept."""
+
+    def lines(self) -> list[str]:
+        """The table, line by line."""
+        raise TypeError("a paper table says what its lines are")
+
+    def read(self, path: Path) -> str:
+        """The text of a file of the repository; the page depends on it."""
+        full = Path(self.env.srcdir).parent / path
+        self.env.note_dependency(str(full))
+        return full.read_text(encoding="utf-8")
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """The rows of a CSV file in `paper_data`."""
+        return list(csv.DictReader(self.read(PAPER_DATA / name).splitlines()))
 
     def run(self) -> list[nodes.Node]:
-        path = Path(self.env.srcdir).parent / PROVENANCE
-        self.env.note_dependency(str(path))
-        oddities = tomllib.loads(path.read_text(encoding="utf-8"))["oddity"]
+        container = nodes.container(classes=[self.name])
+        self.state.nested_parse(StringList(self.lines(), source=self.name), 0, container)
+        return [container]
+
+
+class PrintedOddities(PaperTable):
+    """The paper's numbers that do not fit together."""
+
+    def lines(self) -> list[str]:
         lines = ["| where | kind | finding |", "|---|---|---|"]
-        for o in oddities:
+        for o in tomllib.loads(self.read(PROVENANCE))["oddity"]:
             cell = f"Table {o['table']}: {o['method']}, {o['dataset']}"
             where = cell if o["table"] else "Text"
             lines.append(f"| {where} | {o['kind']} | {o['finding']} |")
-        container = nodes.container(classes=["oddities"])
-        self.state.nested_parse(StringList(lines, source=str(path)), 0, container)
-        return [container]
+        return lines
+
+
+class PublishedLatencies(PaperTable):
+    """The paper's latencies and their ratios to Restormer's."""
+
+    def lines(self) -> list[str]:
+        values = {row["name"]: row["value"] for row in self.rows("scalars.csv")}
+        base = float(values[LATENCIES["Restormer"]])
+        lines = ["| published | latency (ms) | times as fast as Restormer |", "|---|---:|---:|"]
+        for what, name in LATENCIES.items():
+            lines.append(f"| {what} | {values[name]} | {base / float(values[name]):.2f} |")
+        return lines
+
+
+class PublishedQuality(PaperTable):
+    """The paper's PSNR and SSIM of Restormer and of its hybrids."""
+
+    def lines(self) -> list[str]:
+        lines = ["| published | Restormer (dB, SSIM) | hybrid (dB, SSIM) |", "|---|---:|---:|"]
+        for what, (file, dataset) in QUALITIES.items():
+            values = {
+                (row["method"], row["metric"]): row["value"]
+                for row in self.rows(file)
+                if row["dataset"] == dataset
+            }
+            cells = [f"{values[m, 'PSNR']}, {values[m, 'SSIM']}" for m in ("Restormer", "Ours")]
+            lines.append(f"| {what} | {' | '.join(cells)} |")
+        return lines
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -173,6 +234,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("ensrepro_profile", "mini", "env")
     app.add_config_value("ensrepro_task", "denoise", "env")
     app.add_directive("printed-oddities", PrintedOddities)
+    app.add_directive("published-latencies", PublishedLatencies)
+    app.add_directive("published-quality", PublishedQuality)
     app.connect("config-inited", stage, priority=SET_TOC)
     app.connect("doctree-read", name_contents)
     app.connect("html-page-context", link_to_source, priority=SET_TOC)

@@ -114,11 +114,10 @@ class Provenance:
 @lru_cache(maxsize=1)
 def commit() -> str:
     """Short hash of the checked-out commit, `+` if sources differ from it; `unknown` without."""
-    place = checkout()
-    if place is None:  # the current folder may be a checkout too, but of something else
+    if checkout() is None:  # the current folder may be a checkout too, but of something else
         return "unknown"
     try:
-        git = ["git", "-C", str(place)]
+        git = ["git", "-C", str(checkout())]
         name = subprocess.run(
             [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -183,9 +182,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
+def refused(constant: str) -> None:
+    """NaN and Infinity, which Python's reader of JSON takes but JSON does not have."""
+    raise ValueError(f"it holds {constant}")
+
+
 def scalar(value: Any) -> Any:
     """A number of another library as Python's; a TypeError for anything else."""
-    if isinstance(value, np.generic):
+    if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{value!r} of type {type(value).__name__} has no place in a manifest")
 
@@ -199,35 +203,24 @@ def write_manifest(
     path: Path, step: str, identity: Mapping[str, Any], made: Provenance, result: Any
 ) -> None:
     """Write a step's result, a dataclass of plain values; a ValueError if it holds NaN or inf."""
-    content = {
-        "step": step,
-        "identity": dict(identity),
-        "provenance": asdict(made),
-        "result": asdict(result),
-    }
+    content = {"step": step, "identity": dict(identity)}
+    content |= {"provenance": asdict(made), "result": asdict(result)}
     try:
         text = json.dumps(content, indent=1, allow_nan=False, default=scalar)
     except ValueError as error:
-        raise ValueError(f"{path} is not written, as a number is not finite: {error}") from None
+        raise ValueError(f"{path} is not written: {error}") from None
     write_bytes(path, text.encode() + b"\n")
-
-
-def not_finite(name: str) -> float:
-    """What Python's JSON reader calls for NaN and Infinity, which are no JSON."""
-    raise ValueError(f"it holds {name}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A manifest's content; a ValueError names a file that is no manifest."""
     try:
-        content = json.loads(path.read_text("utf-8"), parse_constant=not_finite)
+        content = json.loads(path.read_text("utf-8"), parse_constant=refused)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a manifest: {error}") from None
-    if not isinstance(content, dict) or set(content) != MANIFEST_KEYS:
+    whole = isinstance(content, dict) and set(content) == MANIFEST_KEYS
+    if not whole or not all(isinstance(content[key], dict) for key in MANIFEST_KEYS - {"step"}):
         raise ValueError(f"{path} is not a manifest: expected the keys {sorted(MANIFEST_KEYS)}")
-    for key in ("identity", "provenance", "result"):
-        if not isinstance(content[key], dict):
-            raise ValueError(f"{path} is not a manifest: its {key} is {content[key]!r}")
     return content
 
 

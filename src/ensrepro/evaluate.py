@@ -9,18 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensrepro import metrics
+from ensrepro import artifacts, config, images, metrics
+from ensrepro.artifacts import Store
 from ensrepro.data import Pair, to_tensor
 from ensrepro.degrade import Image
+from ensrepro.images import check_image
 from ensrepro.ledger import Metrics
-from ensrepro.models.hybrid import Surrogates, UNet, stage_module
-from ensrepro.space import Architecture
+from ensrepro.models.hybrid import (
+    Surrogates,
+    UNet,
+    build,
+    network_shape,
+    set_weights,
+    stage_module,
+)
+from ensrepro.space import RESTORMER, Architecture
 
 OVERLAP = 32  # pixels that neighboring tiles share; blended linearly
 MIB = 2**20
@@ -37,22 +47,6 @@ class Restoration(NamedTuple):
     image: Image
     psnr: float
     ssim: float
-
-
-def check_image(image: Image, channels: int) -> None:
-    """A ValueError or TypeError that says why `image` is no (H, W, channels) image in [0, 1]."""
-    if not isinstance(image, np.ndarray) or image.dtype not in (np.float32, np.float64, np.uint8):
-        kind = getattr(image, "dtype", type(image).__name__)
-        raise TypeError(f"image is {kind}; expected a uint8 or float array")
-    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
-        raise ValueError(f"image has shape {image.shape}; expected (H, W, {channels})")
-    if image.dtype == np.uint8:
-        return
-    low, high = float(image.min()), float(image.max())  # NaN if any pixel is
-    if not np.isfinite([low, high]).all():
-        raise ValueError("image has NaN or infinite pixels; expected values in [0, 1]")
-    if low < 0 or high > 1:
-        raise ValueError(f"image has values in [{low:g}, {high:g}]; expected uint8 or [0, 1]")
 
 
 def tile_side(width: int, multiple: int, memory_mib: float) -> int:
@@ -124,6 +118,34 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
             total[here] += run_whole(net, tile) * fall
             weight[here] += fall
     return np.clip(total / weight, 0, 1, out=total)  # rounding alone can leave [0, 1]
+
+
+def trained_teacher(task: str, profile: str) -> UNet:
+    """The teacher whose weights lie in the repository; nothing is trained."""
+    task_value = config.named("task", task, config.TASKS)
+    profile_value = config.named("profile", profile, config.PROFILES)
+    path = Store(profile, task, artifacts.repository()).weights("teacher")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist; expected a trained teacher (notebook 03_distillation makes it)"
+        )
+    net = build(RESTORMER.teacher, network_shape(profile_value, task_value))
+    asked = {"step": "teacher", "profile": profile, "task": task}
+    set_weights(net, artifacts.load_weights(path, asked), path)
+    return net.eval()
+
+
+def restore_file(
+    source: Path, target: Path, task: str, profile: str, *, memory_mib: float = 2048
+) -> None:
+    """Restore a PNG or JPEG file with the task's teacher into a new PNG file of 8 bit.
+
+    Transparency and color profile are passed on; an existing target is refused.
+    """
+    images.check_target(target)
+    net, picture = trained_teacher(task, profile), images.read(source)
+    restored = restore(net, picture.pixels, memory_mib=memory_mib)
+    images.write(target, picture._replace(pixels=restored))
 
 
 def score(

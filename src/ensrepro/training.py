@@ -122,7 +122,7 @@ def check_fit(path: Path, saved: Mapping[str, Tensor], model: nn.Module) -> None
             tuple(state[name].shape) if name in state else "absent" for state in (saved, own)
         )
         if found != expected:
-            raise ValueError(f"{path} is of another network: {name} is {found}, expected {expected}")
+            raise ValueError(f"{path} fits another network: {name} is {found}, expected {expected}")
 
 
 def resume(

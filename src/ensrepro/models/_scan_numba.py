@@ -84,7 +84,7 @@ class _Chunk(NamedTuple):
     x: np.ndarray  # (T, TILE)
     raw: np.ndarray  # (T, TILE) step before softplus
     dt: np.ndarray  # (T, TILE) step
-    row: np.ndarray  # (T, J)
+    row: np.ndarray  # (T, J, up to whole vectors)
 
 
 @_function
@@ -104,15 +104,22 @@ def _load_tiles(inputs, b, k, firsts):
 @_function
 def _empty_chunk(inputs):
     lanes = np.empty((3, CHUNK, TILE), np.float32)
-    row = np.empty((CHUNK, inputs.rows.shape[3]), np.float32)
+    row = np.empty((CHUNK, -(-inputs.rows.shape[3] // TILE) * TILE), np.float32)
     return _Chunk(lanes[0], lanes[1], lanes[2], row)
 
 
 @_function
 def _load_rows(rows, b, k, positions, row):
+    """row[t] = what positions[t] says to order k; beyond its J entries row holds anything."""
+    _, length, n_orders, n_entries = rows.shape
     for t in range(positions.size):
-        for j in range(row.shape[1]):
-            row[t, j] = rows[b, positions[t], k, j]
+        start = ((b * length + positions[t]) * n_orders + k) * n_entries
+        if start + row.shape[1] <= rows.size:
+            for j in range(0, row.shape[1], TILE):
+                store(row, t * row.shape[1] + j, load(rows, start + j))
+        else:
+            for j in range(n_entries):
+                row[t, j] = rows[b, positions[t], k, j]
 
 
 @_function
@@ -274,7 +281,7 @@ def _backward_order(inputs, states, dy, b, k, firsts, d_rows, gradients):
             if tile.step_weight.shape[0] == 0:
                 scatter_add(d_dt, b, positions, first, gradients.delta)
         for t in range(n):
-            for j in range(d_row.shape[1]):
+            for j in range(d_rows.shape[2]):
                 d_rows[positions[t], k, j] += d_row[t, j]
     for i, first in enumerate(firsts):
         put(d_tiles.A[i], b, k, first, gradients.A)

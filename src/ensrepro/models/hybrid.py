@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensrepro.config import MambaIRShape
+from ensrepro.config import MambaIRShape, Profile, Task
 from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.restormer import RestormerBlock
 from ensrepro.space import RESTORMER, TEACHER, Space, Stage
@@ -53,6 +55,16 @@ class NetworkShape:
 
     def channels(self, stage: Stage) -> int:
         return self.width * stage.width_factor
+
+
+def network_shape(profile: Profile, task: Task) -> NetworkShape:
+    """The shape of every network of a profile and task."""
+    return NetworkShape(
+        width=profile.width,
+        norm=task.norm,
+        in_channels=task.in_channels,
+        mambair=profile.mambair,
+    )
 
 
 def teacher_stage(stage: Stage, shape: NetworkShape) -> nn.Sequential:
@@ -168,6 +180,22 @@ def build(
         for stage, choice in zip(space.stages, space.check(architecture), strict=True)
     ]
     return UNet(shape, stages, space)
+
+
+def set_weights(module: nn.Module, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
+    """Copy arrays into `module`; a ValueError names the file `origin` and what does not fit."""
+    own = module.state_dict()
+    wrong = sorted(own.keys() ^ arrays.keys())
+    if wrong:
+        raise ValueError(
+            f"{origin} does not fit: {len(wrong)} names differ, the first is {wrong[0]}"
+        )
+    for name, tensor in own.items():
+        if tuple(tensor.shape) != arrays[name].shape:
+            raise ValueError(
+                f"{origin}: {name} has shape {arrays[name].shape}, expected {tuple(tensor.shape)}"
+            )
+        tensor.copy_(torch.from_numpy(arrays[name].astype(np.float32)))
 
 
 def stage_module(teacher: UNet, surrogates: Surrogates, stage: Stage, choice: int) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import nn
 from ensrepro import artifacts, config, data, evaluate, training
 from ensrepro.artifacts import Provenance, Store
 from ensrepro.config import PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
-from ensrepro.models.hybrid import NetworkShape, UNet
+from ensrepro.models.hybrid import NetworkShape, UNet, network_shape, set_weights
 from ensrepro.space import RESTORMER, Space
 from ensrepro.training import History
 
@@ -40,12 +40,7 @@ class Context:
 
     @property
     def shape(self) -> NetworkShape:
-        return NetworkShape(
-            width=self.profile.width,
-            norm=self.task.norm,
-            in_channels=self.task.in_channels,
-            mambair=self.profile.mambair,
-        )
+        return network_shape(self.profile, self.task)
 
     @cached_property
     def validation(self) -> list[data.Pair]:
@@ -161,17 +156,7 @@ def save(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
 
 def load(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
     """Read weights into `module`; a ValueError names the file and what does not fit."""
-    tensors = artifacts.load_weights(path, metadata)
-    own = module.state_dict()
-    wrong = sorted(own.keys() ^ tensors.keys())
-    if wrong:
-        raise ValueError(f"{path} does not fit: {len(wrong)} names differ, the first is {wrong[0]}")
-    for name, tensor in own.items():
-        if tuple(tensor.shape) != tensors[name].shape:
-            raise ValueError(
-                f"{path}: {name} has shape {tensors[name].shape}, expected {tuple(tensor.shape)}"
-            )
-        tensor.copy_(torch.from_numpy(tensors[name].astype(np.float32)))
+    set_weights(module, artifacts.load_weights(path, metadata), path)
 
 
 def train(

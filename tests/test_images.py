@@ -1,0 +1,215 @@
+"""Image files: what is read, turned and refused; what is written, and what is never written over."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from ensrepro import images
+from ensrepro.images import Picture
+
+RANDOM = np.random.default_rng(0)
+RGB = RANDOM.integers(0, 256, (5, 7, 3), np.uint8)
+GRAY = RGB[..., 0]
+WIDE = RANDOM.integers(0, 65536, (5, 7), np.uint16)
+ALPHA = RANDOM.integers(0, 255, (5, 7), np.uint8)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ValueError, match=r"\.(png|jpg)") as caught:
+        images.read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def png(width: int, height: int, bits: int, color: int, rows: bytes) -> bytes:
+    """A PNG by its specification: signature, IHDR, IDAT, IEND."""
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA", "RGB with one color cut out"])
+def test_every_kind_of_png_is_read_as_rgb(tmp_path, mode):
+    path = tmp_path / "a.png"
+    expected = RGB if mode.startswith(("RGB", "P")) else np.repeat(GRAY[..., None], 3, axis=2)
+    if mode == "P":
+        Pillow.fromarray(np.arange(35, dtype=np.uint8).reshape(5, 7), "L").save(path)
+        indexed = Pillow.open(path)
+        indexed.load()
+        indexed.putpalette(RGB.tobytes())
+        assert indexed.mode == "P"
+        indexed.save(path)
+    elif mode == "1":
+        Pillow.fromarray(GRAY > 127).save(path)
+        expected = np.where(expected > 127, 255, 0)
+    elif mode == "RGB with one color cut out":
+        Pillow.fromarray(RGB).save(path, transparency=tuple(RGB[0, 0].tolist()))
+    elif mode in ("RGBA", "LA"):
+        Pillow.fromarray(np.dstack([RGB if mode == "RGBA" else GRAY, ALPHA])).save(path)
+    else:
+        Pillow.fromarray(RGB if mode == "RGB" else GRAY).save(path)
+    found = images.read(path)
+    assert found.pixels.dtype == np.float32
+    np.testing.assert_array_equal(found.pixels, (expected / np.float32(255)).astype(np.float32))
+    if mode in ("RGBA", "LA"):
+        np.testing.assert_array_equal(found.alpha, ALPHA)
+    elif mode == "RGB with one color cut out":
+        np.testing.assert_array_equal(found.alpha == 0, (RGB == RGB[0, 0]).all(-1))
+    else:
+        assert found.alpha is None
+
+
+def test_sixteen_bits_of_gray_keep_their_precision(tmp_path):
+    path = tmp_path / "wide.png"
+    path.write_bytes(png(7, 5, 16, 0, b"".join(b"\0" + r.astype(">u2").tobytes() for r in WIDE)))
+    found = images.read(path).pixels
+    np.testing.assert_allclose(found[..., 1], WIDE / 65535, rtol=0, atol=1e-7)
+    assert found.shape == (5, 7, 3)
+
+
+def test_sixteen_bits_of_color_are_read_to_eight(tmp_path):
+    path, wide = tmp_path / "wide.png", RGB.astype(">u2") * 257
+    path.write_bytes(png(7, 5, 16, 2, b"".join(b"\0" + row.tobytes() for row in wide)))
+    np.testing.assert_allclose(images.read(path).pixels, RGB / 255, rtol=0, atol=1e-7)
+
+
+def test_an_opaque_alpha_channel_is_dropped(tmp_path):
+    path = tmp_path / "a.png"
+    Pillow.fromarray(np.dstack([RGB, np.full((5, 7), 255, np.uint8)])).save(path)
+    assert images.read(path).alpha is None
+
+
+# Orientation of the EXIF standard, tag 274: what turns the stored pixels upright.
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda x: x),
+        (2, lambda x: x[:, ::-1]),
+        (3, lambda x: x[::-1, ::-1]),
+        (4, lambda x: x[::-1]),
+        (5, lambda x: x.transpose(1, 0, 2)),
+        (6, lambda x: np.rot90(x, -1)),
+        (7, lambda x: np.rot90(x, 2).transpose(1, 0, 2)),
+        (8, lambda x: np.rot90(x)),
+    ],
+)
+def test_a_photo_is_turned_as_its_exif_says(tmp_path, orientation, upright):
+    path, exif = tmp_path / "a.jpg", Pillow.Exif()
+    exif[274] = orientation
+    stored = np.kron(RGB, np.ones((16, 16, 1), np.uint8))
+    Pillow.fromarray(stored).save(path, quality=100, subsampling=0, exif=exif)
+    np.testing.assert_allclose(images.read(path).pixels, upright(stored) / 255, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
+def test_a_cut_file_is_refused_by_name(tmp_path, name, share):
+    path = tmp_path / name
+    Pillow.fromarray(RANDOM.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    message = refusal(path)
+    assert "no image" in message or "damaged" in message
+
+
+def test_a_damaged_chunk_is_refused_by_name(tmp_path):
+    path = tmp_path / "a.png"
+    Pillow.fromarray(RANDOM.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    assert "damaged" in refusal(path)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(20_000, 20_000, 8, 2, b""))
+    assert "too many pixels" in refusal(path)
+    path.write_bytes(png(10_000, 9_500, 8, 2, b""))
+    assert "too many pixels" in refusal(path)
+
+
+def test_what_is_no_png_or_jpeg_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    Pillow.fromarray(RGB).save(path, "GIF")
+    assert "expected PNG or JPEG" in refusal(path)
+    path.write_bytes(b"hello")
+    assert "expected PNG or JPEG" in refusal(path)
+    for missing in (tmp_path / "b.png", tmp_path):
+        with pytest.raises(FileNotFoundError, match="is no file"):
+            images.read(missing)
+
+
+@pytest.mark.parametrize("alpha", [None, ALPHA])
+def test_what_is_written_is_read_back(tmp_path, alpha):
+    path = tmp_path / "new folder" / "a.png"
+    images.write(path, Picture(RGB / np.float32(255), alpha, b"profile"))
+    found = images.read(path)
+    np.testing.assert_array_equal(found.pixels, RGB / np.float32(255))
+    np.testing.assert_array_equal(found.alpha, alpha)
+    assert found.icc_profile == b"profile"
+    assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+def test_an_existing_file_or_link_is_never_written_over(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"mine")
+    link = tmp_path / "link.png"
+    link.symlink_to(tmp_path / "nowhere.png")
+    for target in (path, link):
+        with pytest.raises(FileExistsError, match="exists"):
+            images.write(target, Picture(RGB / np.float32(255)))
+    assert path.read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere.png").exists()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a", "png"])
+def test_only_png_is_written(tmp_path, name):
+    with pytest.raises(ValueError, match=r"expected|only PNG"):
+        images.write(tmp_path / name, Picture(RGB / np.float32(255)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.full((4, 4, 3), 200.0), ValueError, "image has values in [200, 200]; expected uint8"),
+        (np.full((4, 4, 3), -0.01), ValueError, "image has values in [-0.01, -0.01]"),
+        (np.full((4, 4, 3), np.nan), ValueError, "NaN or infinite"),
+        (np.full((4, 4, 3), np.inf), ValueError, "NaN or infinite"),
+        (np.full((4, 4, 3), -np.inf), ValueError, "NaN or infinite"),
+        (np.zeros((4, 4)), ValueError, "image has shape (4, 4); expected (H, W, 3)"),
+        (np.zeros((4, 4, 4)), ValueError, "image has shape (4, 4, 4); expected (H, W, 3)"),
+        (np.zeros((1, 4, 4, 3)), ValueError, "image has shape (1, 4, 4, 3)"),
+        (np.zeros((0, 4, 3)), ValueError, "image has shape (0, 4, 3)"),
+        (np.zeros((4, 4, 3), np.int64), TypeError, "image is int64"),
+        (np.zeros((4, 4, 3), np.uint16), TypeError, "image is uint16"),
+        (np.zeros((4, 4, 3), bool), TypeError, "image is bool"),
+        ([[[0.0, 0.0, 0.0]]], TypeError, "image is list"),
+        (None, TypeError, "image is NoneType"),
+    ],
+)
+def test_an_array_that_is_no_image_is_refused(image, error, message):
+    with pytest.raises(error) as caught:
+        images.check_image(image, 3)
+    assert message in str(caught.value)
+
+
+def test_a_single_bad_pixel_is_found():
+    image = np.zeros((40, 30, 3), np.float32)
+    image[39, 29, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        images.check_image(image, 3)
