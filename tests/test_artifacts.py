@@ -26,7 +26,9 @@ class Answer:
     rows: list
 
 
-MADE = Provenance("mini", "denoise", 0, "abc1234", "2026-01-01", 1.5, "a machine", 1, {"torch": "2"})
+MADE = Provenance(
+    "mini", "denoise", 0, "abc1234", "2026-01-01", 1.5, "a machine", 1, {"torch": "2"}
+)
 IDENTITY = {"profile": "mini", "task": "denoise", "seed": 0, "shape": {"width": 8}, "steps": [1, 2]}
 ANSWER = Answer(24.25, "teacher", [{"stage": "encoder_1", "drop": 0.125}])
 METADATA = {"profile": "mini", "task": "denoise", "step": "teacher"}
@@ -237,9 +239,7 @@ def test_what_is_there_is_loaded_and_not_computed_again(tmp_path):
 def test_what_does_not_match_is_neither_computed_nor_written_over(manifest):
     compute, content = Counted(), manifest.read_bytes()
     with pytest.raises(ValueError, match="made with profile='mini', expected 'paper'"):
-        artifacts.load_or_run(
-            manifest, "teacher", Answer, IDENTITY | {"profile": "paper"}, compute
-        )
+        artifacts.load_or_run(manifest, "teacher", Answer, IDENTITY | {"profile": "paper"}, compute)
     manifest.write_bytes(content[:50])
     with pytest.raises(ValueError, match="is not a manifest"):
         artifacts.load_or_run(manifest, "teacher", Answer, IDENTITY, compute)

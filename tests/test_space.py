@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import numpy as np
@@ -202,7 +202,7 @@ def test_a_smaller_choice_never_costs_more(table, architecture, place):
         assert penalties[0] > penalties[1]
         assert len(set(penalties[1:])) == 1
     else:
-        assert all(a > b for a, b in zip(penalties, penalties[1:], strict=False))
+        assert all(a > b for a, b in pairwise(penalties))
 
 
 @given(architecture=architectures)

@@ -21,11 +21,16 @@ class Column:
     form: str = ""
 
 
+def plain(text: str) -> str:
+    """Text that stays within its cell."""
+    return " ".join(text.splitlines()).replace("|", "\\|")
+
+
 def cell(value: Any, form: str) -> str:
     """A value as text; None and NaN are missing, never 0."""
     if value is None or value != value:
         return MISSING
-    return format(value, form).replace("|", "\\|")
+    return plain(format(value, form))
 
 
 def markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
@@ -35,7 +40,7 @@ def markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> st
         if lacking:
             raise ValueError(f"rows[{i}] has no {lacking[0]!r}; it has {', '.join(map(repr, row))}")
     lines = [
-        [column.title for column in columns],
+        [plain(column.title) for column in columns],
         ["---:" if column.form else "---" for column in columns],
         *([cell(row[column.key], column.form) for column in columns] for row in rows),
     ]

@@ -29,6 +29,7 @@ from ensrepro.config import Phase, Schedule
 
 Batch = Callable[[int, Phase], tuple[Tensor, Tensor]]  # (step, phase) -> (inputs, targets)
 BETAS = (0.9, 0.999)
+ZIP_FOLDER = 0x10  # attribute of an entry; torch.load does not read the contents of a folder
 CHECKPOINT_KEYS = {"identity", "step", "model", "optimizer", "history"}
 UNREADABLE = (  # what the readers of zip files and of tensors raise on damaged or foreign files
     *(zipfile.BadZipFile, zlib.error, struct.error, pickle.UnpicklingError),
@@ -85,8 +86,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load itself ignores the checksums
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} is wrong")
+            folders = any(entry.external_attr & ZIP_FOLDER for entry in archive.infolist())
+        if damaged is not None or folders:
+            raise ValueError(f"the checksum of {damaged or 'its table of contents'} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

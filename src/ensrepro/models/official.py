@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +46,21 @@ PREFIXES = {
 }
 WRAPPERS = ("params", "state_dict")  # top-level keys under which releases keep the weights
 LISTED = 10  # names listed in an error
+# What reading a damaged or foreign file has been seen to raise.
+BROKEN = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    AssertionError,
+    struct.error,
+)
 
 
 def released_name(name: str) -> str:
@@ -54,6 +71,17 @@ def released_name(name: str) -> str:
     raise ValueError(f"{name} has no released name")
 
 
+def check_state(state: object, origin: object) -> None:
+    """A ValueError unless `state` holds tensors by name."""
+    if not isinstance(state, Mapping):
+        kind = type(state).__name__
+        raise ValueError(f"{origin} is no state dict: expected tensors by name, found {kind}")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            kind = type(tensor).__name__
+            raise ValueError(f"{origin} is no state dict: {name!r} is {kind}, expected a tensor")
+
+
 def listed(names: list[str]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
@@ -61,7 +89,10 @@ def listed(names: list[str]) -> str:
 
 
 def fill(net: UNet, state: State) -> UNet:
-    """Copy released weights into `net`; a ValueError lists missing, extra and misshapen names."""
+    """Copy released weights into `net`, built without memory on the device `meta`.
+
+    A ValueError lists missing, extra and misshapen names, and those without finite numbers.
+    """
     own = {released_name(name): tensor for name, tensor in net.state_dict().items()}
     complaints = {
         "missing": sorted(own.keys() - state.keys()),
@@ -71,17 +102,24 @@ def fill(net: UNet, state: State) -> UNet:
             for name in own.keys() & state.keys()
             if state[name].shape != own[name].shape
         ],
+        "without finite real numbers": sorted(
+            name
+            for name, tensor in state.items()
+            if not tensor.is_floating_point() or not tensor.isfinite().all()
+        ),
     }
     found = [f"{len(names)} {what}: {listed(names)}" for what, names in complaints.items() if names]
     if found:
         raise ValueError(f"state dict does not fit {net.shape}: " + "; ".join(found))
-    for name, tensor in own.items():
-        tensor.copy_(state[name])
+    net.to_empty(device="cpu")
+    for name, tensor in net.state_dict().items():
+        tensor.copy_(state[released_name(name)])
     return net.eval()
 
 
 def shape_of(state: State, name: str, n_dims: int) -> tuple[int, ...]:
     """Shape of a tensor that the network is inferred from."""
+    check_state(state, "state")
     if name not in state:
         raise ValueError(f"state dict has no {name}; expected a released checkpoint")
     shape = tuple(state[name].shape)
@@ -107,7 +145,9 @@ def restormer(state: State) -> UNet:
     shape = NetworkShape(
         width, "with_bias" if with_bias else "bias_free", in_channels, out_channels
     )
-    return fill(build(RESTORMER.teacher, shape), state)
+    with torch.device("meta"):
+        net = build(RESTORMER.teacher, shape)
+    return fill(net, state)
 
 
 def mambair_unet(state: State) -> UNet:
@@ -117,7 +157,9 @@ def mambair_unet(state: State) -> UNet:
     _, d_state = shape_of(state, "latent.0.self_attention.A_logs", 2)
     mambair = MambaIRShape(expand=round(inner / 2 / channels, 2), d_state=d_state)
     shape = NetworkShape(width, "with_bias", in_channels, out_channels, mambair)
-    return fill(build(RESTORMER.all_ssm, shape), state)
+    with torch.device("meta"):
+        net = build(RESTORMER.all_ssm, shape)
+    return fill(net, state)
 
 
 def load(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -134,13 +176,16 @@ def load(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
         if found != sha256.lower():
             raise ValueError(f"{path} has SHA-256 {found}, expected {sha256.lower()}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        with warnings.catch_warnings(action="ignore"):  # what matters of them raises as well
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except BROKEN as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is damaged or holds more than tensors: {reason}") from None
     for key in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(f"{path} holds no state dict: expected tensors by name")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    check_state(content, path)
+    state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    if len(state) < len(content):
+        raise ValueError(f"{path} has names both with and without the prefix module.")
+    return state

@@ -17,6 +17,7 @@ from torch import nn
 from ensrepro import artifacts, config, data, evaluate, training
 from ensrepro.artifacts import Provenance, Store
 from ensrepro.config import PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
+from ensrepro.degrade import DEGRADATIONS
 from ensrepro.models.hybrid import NetworkShape, UNet, network_shape, set_weights
 from ensrepro.space import RESTORMER, Space
 from ensrepro.training import History
@@ -77,6 +78,7 @@ class Context:
             "task": self.task.name,
             "pair": self.pair.name,
             "shape": asdict(self.shape),
+            "degradation": repr(DEGRADATIONS[self.task.name]),
             "validation": self.validation_digest,
             **made_from,
         }
@@ -180,6 +182,7 @@ def train(
         schedule,
         seed=seed,
         checkpoint=ctx.store.checkpoint(name),
+        made_from={"degradation": repr(DEGRADATIONS[ctx.task.name])},
         validate=ctx.psnr,
         progress=report,
     )

@@ -1,0 +1,480 @@
+"""Restoring images of any size, and measuring many hybrids as if each were run on its own."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from torch import nn
+
+from ensrepro import artifacts, evaluate, images, metrics
+from ensrepro.config import MambaIRShape
+from ensrepro.data import Pair
+from ensrepro.models import hybrid
+from ensrepro.models.hybrid import NetworkShape, assemble, build, surrogate_stage
+from ensrepro.space import RESTORMER, Space, Stage
+
+TINY = NetworkShape(width=8, mambair=MambaIRShape(1.0, 2, 16))
+ONE_STAGE = Space("one stage", (Stage("only", 1, 1, 0, 1, (1,)),))
+SIZES = (1, 2, 7, 8, 9, 63, 65)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(0)
+    return build(RESTORMER.teacher, TINY).eval()
+
+
+@pytest.fixture(scope="module")
+def surrogates():
+    torch.manual_seed(1)
+    return {
+        (stage.name, depth): surrogate_stage(stage, depth, TINY).eval()
+        for stage in RESTORMER.stages
+        for depth in stage.depths
+    }
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    rng = np.random.default_rng(0)
+    images = rng.random((5, 2, 16, 24, 3), dtype=np.float32)  # five: not a multiple of MICRO_BATCH
+    return [Pair(f"{i}", *two) for i, two in enumerate(images)]
+
+
+def tiny_net(in_channels=3, *, identity=False):
+    """One stage of one block at full resolution: multiple 1."""
+    torch.manual_seed(0)
+    shape = NetworkShape(2, in_channels=in_channels)
+    net = build((0,), shape, ONE_STAGE).eval()
+    if identity:
+        nn.init.zeros_(net.output.weight)
+    return net
+
+
+def random_image(h, w, channels=3):
+    return np.random.default_rng(h * 1000 + w).random((h, w, channels), dtype=np.float32)
+
+
+# ---------------------------------------------------------------- any size
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_is_restored_and_keeps_its_size(teacher, size):
+    for h, w in {(size, size), (size, 16), (8, size)}:
+        restored = evaluate.restore(teacher, random_image(h, w))
+        assert restored.shape == (h, w, 3)
+        assert restored.dtype == np.float32
+        assert 0 <= restored.min() <= restored.max() <= 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_padding_is_by_reflection_and_cropped_off(teacher, size):
+    image = random_image(size, size)
+    inside = np.arange(size + -size % 8)
+    period = max(1, 2 * size - 2)  # 0 1 2 3 2 1 0 1 ...
+    mirrored = np.minimum(inside % period, period - inside % period)
+    padded = image[mirrored][:, mirrored]
+    with torch.no_grad():
+        whole = teacher(torch.from_numpy(padded).permute(2, 0, 1)[None])
+    expected = whole[0].clamp(0, 1).permute(1, 2, 0).numpy()[:size, :size]
+    np.testing.assert_allclose(evaluate.restore(teacher, image), expected, rtol=0, atol=1e-6)
+
+
+def test_eight_bit_pixels_are_the_same_image_as_float_ones(teacher):
+    image = np.random.default_rng(0).integers(0, 256, (17, 9, 3), np.uint8)
+    expected = evaluate.restore(teacher, image.astype(np.float64) / 255)
+    np.testing.assert_allclose(evaluate.restore(teacher, image), expected, rtol=0, atol=1e-6)
+
+
+def test_the_input_is_left_as_it_was(teacher):
+    image = random_image(9, 9)
+    before = image.copy()
+    evaluate.restore(teacher, image)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_a_dual_pixel_network_takes_six_channels_and_gives_three():
+    net = tiny_net(6)
+    assert evaluate.restore(net, random_image(5, 6, 6)).shape == (5, 6, 3)
+    with pytest.raises(ValueError, match=r"shape \(5, 6, 3\); expected \(H, W, 6\)"):
+        evaluate.restore(net, random_image(5, 6))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 255.0])
+def test_a_single_bad_pixel_is_refused(teacher, bad):
+    image = random_image(9, 9)
+    image[4, 4, 1] = bad
+    with pytest.raises(ValueError, match="image has"):
+        evaluate.restore(teacher, image)
+
+
+def test_a_network_that_gives_nan_is_not_silent():
+    net = tiny_net()
+    with torch.no_grad():
+        net.output.weight[0, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        evaluate.restore(net, random_image(9, 9))
+
+
+# ---------------------------------------------------------------- tiles
+
+# MiB for which a network of width 2 gets tiles of 80 pixels
+SMALL_MIB = 4 * evaluate.VALUES_PER_PIXEL * 2 * 80**2 / evaluate.MIB
+
+
+@given(st.integers(1, 3000), st.integers(65, 400))
+def test_tiles_cover_a_line_and_overlap(length, side):
+    first = evaluate.starts(length, side)
+    last = [start + side for start in first]
+    assert first[0] == 0
+    assert last[-1] >= length
+    if length > side:
+        assert last[-1] == length
+        for end, start in zip(last[:-1], first[1:], strict=True):
+            assert end - start >= evaluate.OVERLAP
+        assert sorted(set(first)) == first
+
+
+@given(st.integers(66, 1500), st.integers(65, 400))
+def test_blending_weights_are_positive_and_complementary_where_two_tiles_meet(length, side):
+    first = evaluate.starts(length, side)
+    total, n = np.zeros(length), np.zeros(length, int)
+    for start in first:
+        size = min(side, length - start)
+        fall = evaluate.ramp(size, start == first[0], start == first[-1])
+        assert (fall > 0).all()
+        assert (fall <= 1).all()
+        total[start : start + size] += fall
+        n[start : start + size] += 1
+    assert (total[n == 1] == 1).all()
+    # the last tile is moved inward, so it may overlap more: there the sum is divided out
+    regular = slice(0, first[-1] or length)
+    np.testing.assert_allclose(total[regular], 1, atol=1e-6)
+
+
+def test_the_side_of_a_tile_follows_from_the_memory():
+    side = evaluate.tile_side(48, 8, 2048)
+    assert side % 8 == 0
+    per_pixel = 4 * 48 * evaluate.VALUES_PER_PIXEL
+    assert side**2 * per_pixel <= 2048 * 2**20 < (side + 8) ** 2 * per_pixel
+    assert evaluate.tile_side(12, 8, 2048) == pytest.approx(2 * side, abs=16)
+
+
+def test_too_little_memory_is_refused():
+    with pytest.raises(ValueError, match="memory_mib is 1; expected more"):
+        evaluate.tile_side(48, 8, 1)
+
+
+class Seen(nn.Module):
+    """Wraps a stage and remembers the sizes that came in."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside, self.sizes = inside, []
+
+    def forward(self, x):
+        self.sizes.append(tuple(x.shape[2:]))
+        return self.inside(x)
+
+
+@pytest.mark.parametrize(("h", "w"), [(200, 170), (81, 300), (1, 20_000), (20_000, 1), (3, 9000)])
+def test_a_large_image_goes_through_in_tiles_and_the_identity_gives_it_back(h, w):
+    net = tiny_net(identity=True)
+    net.stages["only"] = seen = Seen(net.stages["only"])
+    image = random_image(h, w)
+    restored = evaluate.restore(net, image, memory_mib=SMALL_MIB)
+    np.testing.assert_allclose(restored, image, rtol=0, atol=1e-6)
+    assert restored.max() <= 1
+    assert len(seen.sizes) > 1
+    assert all(a * b <= 80**2 for a, b in seen.sizes)
+
+
+def test_white_stays_white_through_tiles():
+    """Rounding must not lift a pixel above 1: the metrics would refuse the image."""
+    net = tiny_net(identity=True)
+    restored = evaluate.restore(net, np.ones((301, 205, 3), np.float32), memory_mib=SMALL_MIB)
+    assert restored.max() <= 1
+    np.testing.assert_allclose(restored, 1, atol=1e-6)
+
+
+def test_an_image_that_fits_is_not_cut():
+    net = tiny_net()
+    net.stages["only"] = seen = Seen(net.stages["only"])
+    evaluate.restore(net, random_image(80, 80), memory_mib=SMALL_MIB)
+    assert seen.sizes == [(80, 80)]
+
+
+def test_tiling_a_local_network_changes_nothing_away_from_seams():
+    """A 3x3 stem and output without any stage: whole and tiled agree where tiles do not end."""
+    net = tiny_net()
+    net.stages["only"] = nn.Identity()
+    image = random_image(170, 90)
+    whole = evaluate.restore(net, image)
+    tiled = evaluate.restore(net, image, memory_mib=SMALL_MIB)
+    assert np.abs(tiled - whole).max() < 0.1  # only the outermost two pixels of a tile differ
+    assert np.median(np.abs(tiled - whole)) < 1e-6
+
+
+def test_thin_images_count_with_their_padding(teacher):
+    """A 1-pixel side becomes 8 pixels; 8 x 800 pixels are no longer 6400."""
+    mib = 4 * evaluate.VALUES_PER_PIXEL * 8 * 72**2 / evaluate.MIB
+    sizes = []
+    handle = teacher.stem.register_forward_hook(lambda _, x, __: sizes.append(x[0].shape[2:]))
+    try:
+        evaluate.restore(teacher, random_image(1, 700), memory_mib=mib)
+    finally:
+        handle.remove()
+    assert len(sizes) > 1
+    assert all(h * w <= 72**2 for h, w in sizes)
+
+
+# ---------------------------------------------------------------- scores and baselines
+
+
+def test_scores_are_those_of_the_named_protocol(pairs):
+    results = evaluate.score(evaluate.degraded, pairs, "sidd")
+    for result, pair in zip(results, pairs, strict=True):
+        assert result.name == pair.name
+        assert result.psnr == metrics.psnr(pair.degraded, pair.clean, "sidd")
+        assert result.ssim == metrics.ssim(pair.degraded, pair.clean, "sidd")
+    mean = evaluate.mean(results)
+    assert mean.psnr == pytest.approx(sum(r.psnr for r in results) / 5)
+    assert mean.ssim == pytest.approx(sum(r.ssim for r in results) / 5)
+
+
+def noisy_ramp(sigma=0.1):
+    clean = np.repeat(np.linspace(0.2, 0.8, 64, dtype=np.float32)[:, None], 64, axis=1)
+    clean = np.repeat(clean[..., None], 3, axis=2)
+    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
+    return np.clip(clean + noise, 0, 1).astype(np.float32), clean
+
+
+def test_non_local_means_removes_most_of_the_noise_of_a_smooth_image():
+    degraded, clean = noisy_ramp()
+    restored = evaluate.non_local_means(degraded)
+    assert restored.dtype == np.float32
+    gain = metrics.psnr(restored, clean, "sidd") - metrics.psnr(degraded, clean, "sidd")
+    assert gain > 6
+
+
+def test_bm3d_runs_or_says_what_to_install(monkeypatch):
+    degraded, clean = noisy_ramp()
+    if artifacts.installed("bm3d") != "absent":
+        restored = evaluate.bm3d(degraded)
+        gain = metrics.psnr(restored, clean, "sidd") - metrics.psnr(degraded, clean, "sidd")
+        assert gain > 6
+    monkeypatch.setitem(sys.modules, "bm3d", None)
+    with pytest.raises(ImportError, match="pip install bm3d"):
+        evaluate.bm3d(degraded)
+
+
+# ---------------------------------------------------------------- many hybrids
+
+
+def some_architectures(n=6, seed=0):
+    rng = np.random.default_rng(seed)
+    numbers = rng.choice(RESTORMER.n_architectures, n, replace=False)
+    drawn = [RESTORMER.architecture(int(i)) for i in numbers]
+    return [*drawn, RESTORMER.teacher, RESTORMER.cheapest, RESTORMER.all_ssm]
+
+
+def test_measuring_together_equals_running_each_hybrid_on_its_own(teacher, surrogates, pairs):
+    architectures = some_architectures()
+    found = evaluate.measure(teacher, surrogates, architectures, pairs, "sidd")
+    for architecture, measured in zip(architectures, found, strict=True):
+        net = assemble(teacher, surrogates, architecture)
+        results = [evaluate.restore(net, pair.degraded) for pair in pairs]
+        psnr = [metrics.psnr(r, p.clean, "sidd") for r, p in zip(results, pairs, strict=True)]
+        ssim = [metrics.ssim(r, p.clean, "sidd") for r, p in zip(results, pairs, strict=True)]
+        assert measured.psnr == pytest.approx(np.mean(psnr), abs=1e-6)
+        assert measured.ssim == pytest.approx(np.mean(ssim), abs=1e-6)
+
+
+def test_a_common_prefix_is_run_once(teacher, surrogates, pairs):
+    counted = Counter()
+    parts = {
+        **{(name, 0): module for name, module in teacher.stages.items()},
+        **surrogates,
+    }
+    handles = [
+        module.register_forward_hook(lambda *_, key=key: counted.update([key]))
+        for key, module in parts.items()
+    ]
+    architectures = [RESTORMER.swapped("refinement", i) for i in (0, 1, 2)]
+    architectures.append(RESTORMER.swapped("decoder_1", 1))
+    try:
+        evaluate.measure(teacher, surrogates, architectures, pairs[:2], "sidd")
+    finally:
+        for handle in handles:
+            handle.remove()
+    # six stages once; decoder_1 as teacher and as surrogate; four different refinements
+    expected = Counter({(stage.name, 0): 1 for stage in RESTORMER.stages})
+    expected.update({("decoder_1", 4): 1, ("refinement", 4): 1, ("refinement", 2): 1})
+    expected["refinement", 0] += 1
+    assert counted == expected
+    assert counted.total() == 12 < 4 * 8
+
+
+def test_order_and_repetitions_of_what_is_asked_do_not_matter(teacher, surrogates, pairs):
+    asked = some_architectures(3)
+    forward = evaluate.measure(teacher, surrogates, asked, pairs[:2], "sidd")
+    twice = evaluate.measure(teacher, surrogates, [*asked[::-1], asked[0]], pairs[:2], "sidd")
+    assert twice[:-1][::-1] == forward
+    assert twice[-1] == forward[0]
+
+
+architectures = st.lists(
+    st.integers(0, RESTORMER.n_architectures - 1).map(RESTORMER.architecture), max_size=12
+)
+
+
+@given(architectures)
+def test_the_prefix_order_is_sorted_distinct_and_shares_as_much_as_stated(asked):
+    order = evaluate.prefix_order(asked)
+    assert [item.architecture for item in order] == sorted(set(asked))
+    for i, (architecture, shared) in enumerate(order):
+        if i == 0:
+            assert shared == 0
+        else:
+            before = order[i - 1].architecture
+            assert architecture[:shared] == before[:shared]
+            assert architecture[shared] != before[shared]
+
+
+def test_nothing_asked_is_nothing_measured_and_no_pairs_are_refused(teacher, surrogates, pairs):
+    assert evaluate.measure(teacher, surrogates, [], pairs, "sidd") == []
+    with pytest.raises(ValueError, match="pairs is empty"):
+        evaluate.measure(teacher, surrogates, [RESTORMER.teacher], [], "sidd")
+
+
+def test_a_surrogate_that_is_not_in_the_pool_is_named(teacher, surrogates, pairs):
+    fewer = {key: module for key, module in surrogates.items() if key != ("encoder_2", 4)}
+    wanted = RESTORMER.swapped("encoder_2", 2)
+    with pytest.raises(ValueError, match="surrogates has none for encoder_2 of 4 blocks"):
+        evaluate.measure(teacher, fewer, [wanted], pairs, "sidd")
+    with pytest.raises(ValueError, match="surrogates has none for encoder_2 of 4 blocks"):
+        hybrid.assemble(teacher, fewer, wanted)
+
+
+@pytest.mark.parametrize("bad", [(0,) * 7, (0,) * 9, (3, *(0,) * 7), (0.0,) * 8])
+def test_a_bad_architecture_is_refused(teacher, surrogates, pairs, bad):
+    with pytest.raises(ValueError, match=r"architecture has|choice"):
+        evaluate.measure(teacher, surrogates, [bad], pairs, "sidd")
+
+
+def test_a_stage_that_does_nothing_costs_nothing_when_it_is_taken_out(pairs):
+    torch.manual_seed(2)
+    net = build(RESTORMER.teacher, TINY).eval()
+    net.stages["bottleneck"] = nn.Identity()
+    drops = evaluate.identity_drops(net, pairs, "sidd")
+    assert list(drops) == [stage.name for stage in RESTORMER.stages]
+    assert drops["bottleneck"] == 0
+    assert all(drops[name] != 0 for name in drops if name != "bottleneck")
+
+
+def test_identity_drops_are_those_of_the_network_with_that_stage_taken_out(teacher, pairs):
+    base = evaluate.mean(evaluate.score(lambda x: evaluate.restore(teacher, x), pairs, "sidd"))
+    without = assemble(
+        teacher, {("encoder_2", 6): nn.Identity()}, RESTORMER.swapped("encoder_2", 1)
+    )
+    other = evaluate.mean(evaluate.score(lambda x: evaluate.restore(without, x), pairs, "sidd"))
+    drops = evaluate.identity_drops(teacher, pairs, "sidd")
+    assert drops["encoder_2"] == pytest.approx(base.psnr - other.psnr, abs=1e-6)
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that holds the weights of a `smoke` teacher, which makes images darker."""
+    torch.manual_seed(0)
+    net = build(RESTORMER.teacher, NetworkShape(8, "bias_free", mambair=MambaIRShape(1.0, 4, 16)))
+    arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    path = tmp_path / "weights" / "smoke" / "denoise" / "teacher.safetensors"
+    metadata = {"step": "teacher", "profile": "smoke", "task": "denoise"}
+    artifacts.save_weights(path, arrays, metadata)
+    monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
+    return tmp_path
+
+
+def saved_image(path: Path, h=11, w=13) -> np.ndarray:
+    image = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
+    Pillow.fromarray(image).save(path)
+    return image
+
+
+def test_a_file_is_restored_as_its_array_would_be(checkout):
+    source, target = checkout / "in.png", checkout / "out.png"
+    image = saved_image(source)
+    evaluate.restore_file(source, target, "denoise", "smoke")
+    net = evaluate.trained_teacher("denoise", "smoke")
+    expected = np.rint(evaluate.restore(net, image) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(Pillow.open(target)), expected)
+    assert not np.array_equal(expected, image)
+
+
+def test_transparency_is_passed_on(checkout):
+    source, target = checkout / "in.png", checkout / "out.png"
+    alpha = np.arange(143, dtype=np.uint8).reshape(11, 13)
+    Pillow.fromarray(np.dstack([saved_image(source), alpha])).save(source)
+    evaluate.restore_file(source, target, "denoise", "smoke")
+    np.testing.assert_array_equal(images.read(target).alpha, alpha)
+
+
+def test_an_existing_target_is_refused_before_anything_is_done(checkout, monkeypatch):
+    source = checkout / "in.png"
+    saved_image(source)
+    before = source.read_bytes()
+    monkeypatch.setattr(evaluate, "trained_teacher", None)
+    with pytest.raises(FileExistsError, match=r"in\.png exists"):
+        evaluate.restore_file(source, source, "denoise", "smoke")
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("task", "profile", "error", "message"),
+    [
+        ("denoise", "mini", FileNotFoundError, "expected a trained teacher"),
+        ("denoise", "big", ValueError, "profile is 'big'; expected one of smoke"),
+        ("dehaze", "smoke", ValueError, "task is 'dehaze'; expected one of denoise"),
+    ],
+)
+def test_nothing_is_written_without_the_right_weights(checkout, task, profile, error, message):
+    saved_image(checkout / "in.png")
+    with pytest.raises(error) as caught:
+        evaluate.restore_file(checkout / "in.png", checkout / "out.png", task, profile)
+    assert message in str(caught.value)
+    assert not (checkout / "out.png").exists()
+
+
+def test_damaged_weights_or_images_leave_no_file(checkout):
+    source, target = checkout / "in.png", checkout / "out.png"
+    saved_image(source, 64, 64)
+    content = source.read_bytes()
+    source.write_bytes(content[:-200])
+    with pytest.raises(ValueError, match=r"in\.png is damaged"):
+        evaluate.restore_file(source, target, "denoise", "smoke")
+    source.write_bytes(content)
+    weights = checkout / "weights" / "smoke" / "denoise" / "teacher.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"teacher\.safetensors is damaged"):
+        evaluate.restore_file(source, target, "denoise", "smoke")
+    assert not target.exists()

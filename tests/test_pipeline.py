@@ -1,0 +1,213 @@
+"""What notebooks call: parameters checked, progress shown, runs finished, a task redone."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ensrepro import artifacts, pipeline
+from ensrepro.config import PROFILES, Distillation, Phase, Schedule
+from ensrepro.pipeline import Run
+from ensrepro.space import RESTORMER
+from ensrepro.steps import finetune, pool, teacher
+from ensrepro.steps.knee import KneeChoice
+
+SHORT = Schedule((Phase(1, 1, 16),), lr=1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository, and a profile `smoke` that is smaller still: trainings of one step."""
+    monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
+    smallest = replace(
+        PROFILES["smoke"],
+        teacher=SHORT,
+        distillation=Distillation(2, 16, SHORT, SHORT),
+        finetune=SHORT,
+        n_trials=3,
+        n_candidates=1,
+    )
+    monkeypatch.setitem(PROFILES, "smoke", smallest)
+    return tmp_path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+# ---------------------------------------------------------------- parameters
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"task": "derain"}, ValueError, "task is 'derain'; expected one of denoise"),
+        ({"task": 1}, ValueError, "task is 1; expected one of denoise"),
+        ({"profile": "huge"}, ValueError, "profile is 'huge'; expected one of smoke, mini"),
+        ({"profile": None}, ValueError, "profile is None; expected one of smoke, mini"),
+        ({"profile": ["smoke"]}, ValueError, "profile is ['smoke']; expected one of smoke, mini"),
+        ({"seed": -1}, ValueError, "seed is -1; expected an integer >= 0"),
+        ({"seed": 0.0}, ValueError, "seed is 0.0; expected an integer >= 0"),
+        ({"seed": "0"}, ValueError, "seed is '0'; expected an integer >= 0"),
+        ({"seed": True}, ValueError, "seed is True; expected an integer >= 0"),
+        ({"out": 5}, TypeError, "out is 5; expected the path of a folder"),
+        ({"out": None}, TypeError, "out is None; expected the path of a folder"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_with_what_can(checkout, changed, error, message):
+    given = {"task": "denoise", "profile": "smoke", "seed": 0, "out": "", **changed}
+    with pytest.raises(error) as caught:
+        pipeline.start("04_search", **given)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert files(checkout) == {}
+
+
+def test_a_run_keeps_every_parameter_and_computes_nothing_by_itself(checkout):
+    run = pipeline.start("04_search", task="denoise", profile="smoke", seed=3, sampler="random")
+    assert run.seed == 3
+    assert run.parameters == {
+        "task": "denoise", "profile": "smoke", "seed": 3, "out": "", "sampler": "random",
+    }  # fmt: skip
+    assert run.ctx.store.root == checkout
+    assert files(checkout) == {}
+
+
+@pytest.mark.parametrize("is_out_given", [False, True])
+def test_finishing_writes_a_manifest_where_results_go(checkout, tmp_path, is_out_given):
+    out = tmp_path / "mine" if is_out_given else ""
+    run = pipeline.start("05_knee", task="denoise", profile="smoke", out=str(out))
+    expected = (out or checkout / "results" / "smoke" / "denoise") / "05_knee.manifest.json"
+    assert run.manifest == expected
+    run.finish({"knee": torch.tensor(3.5).numpy()[()], "label": "T T"})
+    content = json.loads(expected.read_text())
+    assert content["headline"] == {"knee": 3.5, "label": "T T"}
+    assert content["parameters"]["profile"] == "smoke"
+    assert content["provenance"]["seed"] == 0
+    with pytest.raises(ValueError, match="JSON"):
+        run.finish({"knee": float("nan")})
+    assert json.loads(expected.read_text()) == content
+
+
+# ---------------------------------------------------------------- progress
+
+
+class Terminal(io.StringIO):
+    def __init__(self, is_terminal: bool) -> None:
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+
+def shown(monkeypatch, of: int, is_terminal: bool) -> str:
+    stream = Terminal(is_terminal)
+    monkeypatch.setattr(sys, "__stderr__", stream)
+    for done in range(1, of + 1):
+        pipeline.show_progress("train", done, of)
+    return stream.getvalue()
+
+
+def test_progress_is_one_line_on_a_terminal(monkeypatch):
+    assert shown(monkeypatch, 3, True) == "\rtrain: 1/3\rtrain: 2/3\rtrain: 3/3\n"
+
+
+@pytest.mark.parametrize("of", [1, 3, 20, 21, 4000])
+def test_progress_is_a_few_lines_in_a_file(monkeypatch, of):
+    lines = shown(monkeypatch, of, False).splitlines()
+    assert lines[-1] == f"train: {of}/{of}"
+    assert len(lines) <= 22
+    assert all(line.startswith("train: ") for line in lines)
+
+
+def test_progress_needs_no_terminal_at_all(monkeypatch):
+    monkeypatch.setattr(sys, "__stderr__", None)
+    pipeline.show_progress("train", 1, 1)
+
+
+# ---------------------------------------------------------------- jobs
+
+
+def test_every_candidate_is_a_job_once_and_the_all_ssm_network_too(checkout):
+    ctx = pipeline.start("06_finetune", task="denoise", profile="smoke").ctx
+    one, two = (0, 1, 0, 0, 0, 0, 0, 0), (0, 2, 0, 0, 0, 0, 0, 0)
+    choice = KneeChoice((one, two, one), (3, 4, 5), [])
+    assert pipeline.jobs_of(ctx, choice) == [(one, 0), (two, 0), (RESTORMER.all_ssm, 0)]
+    within = KneeChoice((RESTORMER.all_ssm, one), (0, 1), [])
+    assert pipeline.jobs_of(ctx, within) == [(RESTORMER.all_ssm, 0), (one, 0)]
+
+
+# ---------------------------------------------------------------- everything again
+
+
+def test_a_task_redone_from_nothing_gives_the_committed_numbers(checkout, tmp_path_factory):
+    root = tmp_path_factory.mktemp("again")
+    first = pipeline.reproduce("denoise", "smoke", root)
+    names = [row["quantity"] for row in first]
+    # nothing is committed: nothing to compare with, and nothing written into the repository
+    assert all(row["committed"] is None and row["difference"] is None for row in first)
+    assert files(checkout) == {}
+    for start, n in (("swap drop dB", 22), ("identity drop dB", 8), ("chosen test dB, seed", 1)):
+        assert sum(name.startswith(start) for name in names) == n
+    assert {"hypervolume", "knee architecture", "teacher test dB, teacher"} < set(names)
+
+    for name in ("results", "weights"):  # commit what was made, then redo it elsewhere
+        (root / name).rename(checkout / name)
+    before = files(checkout)
+    again = pipeline.reproduce("denoise", "smoke", tmp_path_factory.mktemp("third"))
+    assert [row["quantity"] for row in again] == names
+    assert [row["committed"] for row in again] == [row["reproduced"] for row in first]
+    # BM3D's own threads change its last digits; everything else is the same bit for bit
+    assert [row for row in again if row["difference"] != 0 and "bm3d" not in row["quantity"]] == []
+    assert max(abs(row["difference"]) for row in again) < 1e-6
+    assert files(checkout) == before
+
+
+def test_committed_results_that_do_not_fit_are_refused_before_anything_is_trained(
+    checkout, tmp_path, monkeypatch
+):
+    empty = b'{"step": "teacher", "identity": {}, "provenance": {}, "result": {}}'
+    for step in (teacher.STEP, pool.STEP, "search-nsga2-3-blocks-s0"):
+        path = checkout / "results" / "smoke" / "denoise" / f"{step}.json"
+        artifacts.write_bytes(path, empty)
+    monkeypatch.setattr(teacher, "make", None)
+    with pytest.raises(ValueError, match=r"teacher\.json was made with"):
+        pipeline.reproduce("denoise", "smoke", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_seeds_of_the_chosen_architecture_are_those_of_the_profile(checkout):
+    ctx = pipeline.start("06_finetune", task="denoise", profile="mini").ctx
+    result = finetune.FinetuneResult(5, 0, "", 1, 1.0, 2.0, 1.0, [], [], [])
+    chosen = finetune.Finetuned(None, result)  # type: ignore[arg-type]
+    assert pipeline.seeds_of(ctx, chosen) == [(RESTORMER.architecture(5), s) for s in range(3)]
+
+
+def test_searches_bring_the_asked_one_random_and_what_is_on_file(checkout, monkeypatch):
+    ctx = pipeline.start("04_search", task="denoise", profile="smoke").ctx
+    run = Run("04_search", ctx, {"seed": 2}, time.perf_counter())
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(Run, "search", lambda _, *what: asked.append(what) or what[0])
+    path = ctx.store.manifest("search-motpe-3-rank-s2")
+    artifacts.write_bytes(path, b"{}")
+    artifacts.write_bytes(path.with_name("search-nsga3-3-rank-s1.json"), b"{}")  # another seed
+    found = run.searches("nsga2", None, "rank")
+    assert list(found) == ["nsga2", "random", "motpe"]
+    assert asked == [(name, 3, "rank") for name in found]
