@@ -65,8 +65,9 @@ reproduce: setup ## redo a task from nothing and report the differences from wha
 test: setup ## run every test (ARGS="-k search" for some of them)
 	@'$(PY)' -m pytest $(ARGS)
 
-bench: setup ## print the speed of the selective-scan backends, as ratios measured in one run
+bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/scan.py $(ARGS)
+	@'$(PY)' benchmarks/memory.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .

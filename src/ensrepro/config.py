@@ -165,7 +165,7 @@ MINI = Profile(
         schedule=Schedule((Phase(400, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
         full_resolution=Schedule((Phase(600, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
     ),
-    finetune=Schedule((Phase(350, 4, 64), Phase(100, 2, 96)), lr=6e-4, warmup=20, clip=0.05),
+    finetune=Schedule((Phase(270, 4, 64), Phase(80, 2, 96)), lr=6e-4, warmup=20, clip=0.05),
     evaluation=Evaluation(n_validation=8, validation_size=96, n_test=4, test_size=None),
     n_trials=500,
     n_candidates=5,
