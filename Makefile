@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-# What a caller may set: make book TASK=denoise PROFILE=mini
+# What a caller may set: make run NB=05_knee TASK=denoise PROFILE=smoke
 PYTHON ?=
 VENV ?= .venv
 TORCH ?= cpu
@@ -20,6 +20,15 @@ GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 UNKNOWN := $(filter-out $(ALLOWED) -% MAKE%,$(GIVEN))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown variable $(UNKNOWN): expected PYTHON, VENV, TORCH, TORCH_INDEX_URL, NB, TASK, PROFILE or ARGS)
+endif
+
+# What the site shows is fixed in _config.yml, so that a site of other results would be this one.
+SHOWN := denoise mini
+ifneq ($(filter book site,$(MAKECMDGOALS)),)
+ifneq ($(strip $(TASK) $(PROFILE)),$(SHOWN))
+$(error TASK=$(TASK) PROFILE=$(PROFILE), but the site shows TASK=denoise PROFILE=mini only; \
+use "make run" or "make reproduce" for others)
+endif
 endif
 
 PY := $(VENV)/bin/python

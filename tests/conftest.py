@@ -1,5 +1,11 @@
-"""What all tests share: one thread, since the networks here are too small to gain from more."""
+"""What all tests share: one thread, and no test that fails because the machine is busy."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+from hypothesis import HealthCheck, settings
+
+# The networks here are too small to gain from more threads; read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")

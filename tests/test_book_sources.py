@@ -12,6 +12,10 @@ import nbformat
 import pytest
 from docutils import nodes
 
+from ensrepro.figures.distillation import ALIVE_DB
+from ensrepro.pareto import DISAGREEMENT
+from ensrepro.space import RESTORMER
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -77,9 +81,51 @@ def test_every_place_in_the_code_that_the_page_names_exists() -> None:
                 assert re.search(definition, code), f"A{number}: {place}"
 
 
+# ---- references and glossary ------------------------------------------------------------------
+
+
+def prose() -> str:
+    """All pages of the book and the words of the notebooks."""
+    folders = ((ROOT / "book", "*.md"), (ROOT / "notebooks" / "text", "*.py"))
+    pages = [path for folder, names in folders for path in sorted(folder.glob(names))]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_every_work_in_the_bibliography_is_cited_and_every_citation_is_in_it() -> None:
+    listed = re.findall(r"(?m)^@\w+\{(\w+),$", (ROOT / "book/references.bib").read_text("utf-8"))
+    assert len(listed) == len(set(listed)) > 20
+    roles = re.findall(r"\{cite:[pt]\}`([^`]+)`", prose())
+    cited = {key.strip() for role in roles for key in role.split(",")}
+    assert cited == set(listed)
+
+
+def test_the_words_of_the_glossary_are_in_order() -> None:
+    page = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+    entries = page.split("```{glossary}\n")[1].split("\n```")[0].split("\n\n")
+    words = [entry.splitlines()[0] for entry in entries]
+    assert words == sorted(words, key=str.casefold)
+
+
+def test_the_numbers_of_the_glossary_are_those_of_the_code() -> None:
+    page = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+    assert f"at least {ALIVE_DB:g} dB, else dead" in page
+    assert f"Above {DISAGREEMENT:g} it is flagged" in page
+
+
+def test_the_short_names_of_stages_are_those_in_the_tables_of_the_notebooks() -> None:
+    page = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+    names = re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \|$", page)
+    assert [name for _, name in names] == [stage.name for stage in RESTORMER.stages]
+    heading = " ".join(short for short, _ in names)
+    tables = re.findall(r'Column\("stages", "([^"]+)"\)', prose())
+    assert set(tables) == {heading}
+    assert f"`{heading}`" in page
+
+
 # ---- the extension ----------------------------------------------------------------------------
 
-PARAMETERS = nbformat.v4.new_code_cell('task = "denoise"', metadata={"tags": ["parameters"]})
+DECLARED = 'task = "denoise"\nprofile = "mini"\nseed = 0\nout = ""'
+PARAMETERS = nbformat.v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]})
 
 
 def notebook(*sources: str, title: str = "# Title") -> nbformat.NotebookNode:
@@ -88,7 +134,7 @@ def notebook(*sources: str, title: str = "# Title") -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[heading, nbformat.from_dict(PARAMETERS), *cells])
 
 
-def executed(*sources: str, title: str = "# Title") -> nbformat.NotebookNode:
+def executed(*sources: str, title: str = "# Title", **parameters: object) -> nbformat.NotebookNode:
     """The same as papermill leaves it: a cell with the parameters, counts, outputs, metadata."""
     ran = notebook(*sources, title=title)
     for count, cell in enumerate(ran.cells[1:], 1):
@@ -96,12 +142,15 @@ def executed(*sources: str, title: str = "# Title") -> nbformat.NotebookNode:
         cell.outputs = [nbformat.v4.new_output("stream", text=f"output {count}")]
     tag = {"tags": [extension.INJECTED]}
     ran.cells.insert(2, nbformat.v4.new_code_cell('out = "/somewhere"', metadata=tag))
-    ran.metadata["papermill"] = {"output_path": "/somewhere"}
+    given = {"out": "/somewhere"} | parameters
+    ran.metadata["papermill"] = {"output_path": "/somewhere", "parameters": given}
     return ran
 
 
-def staged(tmp_path: Path, name: str = "01_one.ipynb") -> nbformat.NotebookNode:
-    config = SimpleNamespace(ensrepro_profile="mini", ensrepro_task="denoise")
+def staged(
+    tmp_path: Path, name: str = "01_one.ipynb", profile: str = "mini"
+) -> nbformat.NotebookNode:
+    config = SimpleNamespace(ensrepro_profile=profile, ensrepro_task="denoise")
     extension.stage(SimpleNamespace(srcdir=str(tmp_path / "book")), config)
     assert config.external_toc_path == (tmp_path / "_toc.yml").as_posix()
     return nbformat.read(tmp_path / "book" / "notebooks" / name, as_version=4)
@@ -122,12 +171,87 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-def test_a_notebook_without_an_executed_copy_is_shown_as_it_is(
+@pytest.fixture
+def remarks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(extension.log, "info", lambda form, *words: said.append(form % words))
+    return said
+
+
+MISSING = (
+    "results/mini/denoise/01_one.ipynb is missing; notebooks/01_one.ipynb is shown without outputs"
+)
+
+
+def test_a_book_without_any_result_shows_its_notebooks_as_they_are(
+    tree: Path, warnings: list[str], remarks: list[str]
+) -> None:
+    (tree / "results/mini/denoise/teacher.json").write_text("{}")
+    (tree / "results/mini/denoise/01_one.partial.ipynb").write_text("{}")
+    page = staged(tree)
+    assert [cell.source for cell in page.cells] == ["# Title", DECLARED, "1 + 1"]
+    assert not any(cell.get("outputs") for cell in page.cells)
+    assert warnings == []
+    assert remarks == [MISSING]
+
+
+def test_a_missing_result_among_others_is_a_warning(
+    tree: Path, warnings: list[str], remarks: list[str]
+) -> None:
+    nbformat.write(notebook("2"), tree / "notebooks" / "02_two.ipynb")
+    nbformat.write(executed("2"), tree / "results/mini/denoise/02_two.ipynb")
+    page = staged(tree)
+    assert not any(cell.get("outputs") for cell in page.cells)
+    assert warnings == [MISSING]
+    assert remarks == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"task": "derain"}, "task='derain'"),
+        ({"profile": "smoke", "seed": 1}, "profile='smoke', seed=1"),
+        ({"tsak": "denoise"}, "tsak='denoise'"),
+    ],
+    ids=["task", "profile and seed", "a name that is not declared"],
+)
+def test_outputs_of_other_parameters_are_not_shown(
+    parameters: dict[str, object], told: str, tree: Path, warnings: list[str]
+) -> None:
+    ran = executed("1 + 1", **parameters)
+    nbformat.write(ran, tree / "results/mini/denoise/01_one.ipynb")
+    page = staged(tree)
+    assert not any(cell.get("outputs") for cell in page.cells)
+    assert warnings == [
+        f"results/mini/denoise/01_one.ipynb was run with {told}, not what its page says; "
+        "run it again"
+    ]
+
+
+def test_the_profile_and_task_of_the_book_are_no_other_parameters(
     tree: Path, warnings: list[str]
 ) -> None:
-    page = staged(tree)
-    assert [cell.source for cell in page.cells] == ["# Title", 'task = "denoise"', "1 + 1"]
-    assert not any(cell.get("outputs") for cell in page.cells)
+    # A book of another profile: its runs were given the profile, and the notebook declares `mini`.
+    (tree / "results/small/denoise").mkdir(parents=True)
+    ran = executed("1 + 1", task="denoise", profile="small", seed=0)
+    nbformat.write(ran, tree / "results/small/denoise/01_one.ipynb")
+    assert staged(tree, profile="small").cells[-1].outputs
+    assert warnings == []
+    # ... and a run that was given nothing is one of `mini`.
+    nbformat.write(executed("1 + 1"), tree / "results/small/denoise/01_one.ipynb")
+    staged(tree, profile="small")
+    assert len(warnings) == 1
+    assert "profile='mini'" in warnings[0]
+
+
+def test_a_notebook_that_was_run_by_hand_has_the_parameters_that_it_declares(
+    tree: Path, warnings: list[str]
+) -> None:
+    ran = executed("1 + 1")
+    ran.cells.pop(2)
+    del ran.metadata["papermill"]
+    nbformat.write(ran, tree / "results/mini/denoise/01_one.ipynb")
+    assert staged(tree).cells[-1].outputs
     assert warnings == []
 
 
@@ -137,7 +261,7 @@ def test_outputs_come_from_the_executed_copy_and_words_from_the_notebook(
     ran = executed("1 + 1", title="# An older title")
     nbformat.write(ran, tree / "results/mini/denoise/01_one.ipynb")
     page = staged(tree)
-    assert [cell.source for cell in page.cells] == ["# Title", 'task = "denoise"', "1 + 1"]
+    assert [cell.source for cell in page.cells] == ["# Title", DECLARED, "1 + 1"]
     assert [cell.outputs[0].text for cell in page.cells[1:]] == ["output 1", "output 2"]
     assert "somewhere" not in nbformat.writes(page)
     assert warnings == []

@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 import ensrepro
 from ensrepro import artifacts, cli, notebook
+from ensrepro.training import DivergedError
 
 PARAMETERS = 'task = "denoise"\nprofile = "smoke"\nseed = 0\nout = ""\nrate = 0.5\nfast = False'
 # What `artifacts.finish_notebook` leaves, written by hand so that a test can spoil it.
@@ -313,6 +314,45 @@ def test_an_error_is_one_sentence_unless_its_origin_is_asked_for(
     assert complaint(capsys).startswith("ensrepro: notebook is '01_trial'")
     with pytest.raises(notebook.UsageError):
         cli.main(["--traceback", "run", "01_trial"])
+
+
+def fail_to_reproduce(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let `reproduce` end with the error as soon as it is called."""
+
+    def reproduce(*_asked: str) -> None:
+        raise error
+
+    module = types.SimpleNamespace(reproduce=reproduce)
+    monkeypatch.setattr(ensrepro, "pipeline", module, raising=False)
+    monkeypatch.setitem(sys.modules, "ensrepro.pipeline", module)
+
+
+def test_a_training_that_diverges_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    fail_to_reproduce(monkeypatch, DivergedError("the loss is nan; lower the rate"))
+    assert cli.main(["reproduce"]) == 1
+    assert complaint(capsys) == "ensrepro: the loss is nan; lower the rate"
+
+
+def test_an_error_of_our_own_making_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch):
+    fail_to_reproduce(monkeypatch, RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        cli.main(["reproduce"])
+
+
+def test_a_package_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    # None in sys.modules is how Python itself says that a module is not to be had
+    monkeypatch.delitem(sys.modules, "ensrepro.pipeline", raising=False)
+    monkeypatch.delattr(ensrepro, "pipeline", raising=False)
+    monkeypatch.setitem(sys.modules, "ensrepro.pipeline", None)
+    assert cli.main(["reproduce"]) == 1
+    assert complaint(capsys).startswith("ensrepro: ensrepro.pipeline is not installed")
+    fail_to_reproduce(monkeypatch, ImportError("BM3D needs an optional package"))
+    assert cli.main(["reproduce"]) == 1
+    assert complaint(capsys) == "ensrepro: BM3D needs an optional package"
 
 
 def test_the_package_runs_as_a_program():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from torch import nn
 
-from ensrepro import artifacts, evaluate, images, metrics
+from ensrepro import artifacts, evaluate, images, metrics, weights
 from ensrepro.config import MambaIRShape
 from ensrepro.data import Pair
 from ensrepro.models import hybrid
@@ -410,7 +410,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     arrays = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     path = tmp_path / "weights" / "smoke" / "denoise" / "teacher.safetensors"
     metadata = {"step": "teacher", "profile": "smoke", "task": "denoise"}
-    artifacts.save_weights(path, arrays, metadata)
+    weights.save_weights(path, arrays, metadata)
     monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
     return tmp_path
 

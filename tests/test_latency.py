@@ -12,8 +12,10 @@ import torch
 from ensrepro import latency
 from ensrepro.config import MambaIRShape
 from ensrepro.latency import BLOCKS, MEASURED, Timing
+from ensrepro.models import scan
 from ensrepro.models.counting import macs
 from ensrepro.models.hybrid import NetworkShape, build
+from ensrepro.models.mambair import VSSBlock
 from ensrepro.space import RESTORMER
 
 
@@ -150,6 +152,63 @@ def test_peak_memory_does_not_count_what_was_there_before():
     x = torch.ones(2**20)
     assert latency.peak_memory_mib(lambda: x.add_(1)) == pytest.approx(0.0, abs=0.01)
     assert latency.peak_memory_mib(lambda: x + 1) == pytest.approx(4.0, abs=0.01)
+
+
+FLOAT, INDEX = 4, 8  # bytes
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def scanned(batch: int, side: int, width: int, states: int, rank: int) -> list[torch.Tensor]:
+    """Arguments of scan_2d."""
+    x = torch.ones(batch, side, side, width)
+    rows, A = torch.ones(batch, side, side, 4, rank + 2 * states), -torch.ones(4, width, states)
+    return [x, rows, torch.ones(4, width, rank), torch.ones(4, width), A, torch.ones(4, width)]
+
+
+def test_peak_memory_of_a_scan_is_its_output_and_the_reading_orders():
+    given = scanned(batch=2, side=16, width=40, states=3, rank=2)
+    n = 16 * 16
+    expected = 4 * n * INDEX + 2 * n * 40 * FLOAT
+    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == expected / latency.MIB
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_peak_memory_of_a_scan_for_gradients_has_states_and_gradients_too():
+    given = [argument.requires_grad_() for argument in scanned(2, 16, 40, states=3, rank=2)]
+    x, rows, *parameters = (argument.numel() for argument in given)
+    n = 16 * 16
+    # 40 channels are 3 tiles of 16; the state at the start of each of 4 chunks of 64 pixels
+    states = 2 * 4 * 3 * 4 * 3 * 16
+    forward = 4 * n * INDEX + (x + states) * FLOAT
+    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == forward / latency.MIB
+    # before they are summed, there are gradients of the parameters for each of the two images, and
+    # of the rows for each group of tiles; one thread has one group
+    summed = x + 2 * rows + (2 + 1) * sum(parameters)
+    ones = torch.ones_like(given[0])
+    peak = latency.peak_memory_mib(lambda: torch.autograd.grad(scan.scan_2d(*given), given, ones))
+    assert peak == (forward + summed * FLOAT) / latency.MIB
+
+
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="convolutions take memory that is not counted"
+)
+def test_peak_memory_of_a_mambair_block_is_that_of_its_gated_scan():
+    channels, side, shape = 32, 24, MambaIRShape(2.0, 2)
+    block = VSSBlock(channels, shape).eval()
+    with torch.inference_mode():
+        peak = latency.peak_memory_mib(lambda: block(torch.ones(1, channels, side, side)))
+    # Alive when the scan meets its gate: the block's input, the same scaled and normalized; of the
+    # inner width, the scan's input with its gate, the convolved input, the scan's output, the same
+    # normalized, the gate's SiLU, and the product of the last two.
+    per_pixel = 3 * channels + (2 + 1 + 1 + 1 + 1 + 1) * 2 * channels
+    assert peak == per_pixel * side**2 * FLOAT / latency.MIB
 
 
 def test_peak_memory_of_blocks_grows_with_pixels_and_of_vanilla_attention_with_their_square():

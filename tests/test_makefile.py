@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from test_notebooks import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,29 @@ def test_a_misspelt_variable_is_refused(assignment: str):
     done = call("make", "help", "NB=04_search", assignment)
     assert done.returncode == 2
     assert f"unknown variable {assignment.split('=')[0]}: expected PYTHON" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["book", "site"])
+@pytest.mark.parametrize("asked", ["PROFILE=smoke", "TASK=derain"])
+def test_a_site_of_other_results_is_refused_before_anything_is_done(
+    target: str, asked: str, tmp_path: Path
+):
+    done = call("make", target, f"VENV={tmp_path / 'venv'}", asked)
+    assert done.returncode == 2
+    assert asked in done.stderr
+    assert "the site shows TASK=denoise PROFILE=mini only" in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_results_that_a_site_is_refused_for_are_not_those_it_shows():
+    sphinx = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["sphinx"]["config"]
+    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
+    assert f"SHOWN := {sphinx['ensrepro_task']} {sphinx['ensrepro_profile']}" in lines
+    for target in ("book", "site"):
+        done = call("make", "--dry-run", target, "PROFILE=mini", "TASK=denoise")
+        assert done.returncode == 0, done.stderr
+        assert "jupyter-book" in done.stdout
 
 
 def test_variables_of_the_environment_are_no_mistake():

@@ -160,6 +160,31 @@ def test_a_notebook_refuses_a_bad_parameter_in_one_sentence(
     assert left == ["page.ipynb"], "nothing is computed before all parameters are checked"
 
 
+@pytest.mark.parametrize("page", ["README.md", "book/how_to_read.md"])
+def test_the_printed_papermill_command_works_on_a_fresh_clone(page: str):
+    text = (ROOT / page).read_text("utf-8").replace("\\\n", " ")
+    (command,) = re.findall(r"^papermill (.+)$", text, re.MULTILINE)
+    source, target, *options = command.split()
+    assert (ROOT / source).is_file()
+    folder = (ROOT / target).parent
+    assert (folder / ".gitkeep").is_file(), "git keeps no empty folder"
+    given = {name: value for _, name, value in zip(*[iter(options)] * 3, strict=True)}
+    assert given.pop("out") == str(Path(target).parent), "else committed manifests are replaced"
+    assert given.keys() <= notebook.declared_parameters(ROOT / source).keys()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_git_keeps_the_folder_for_runs_of_your_own_and_ignores_what_is_in_it():
+    def ignored(path: str) -> bool:
+        command = ["git", "check-ignore", "--quiet", "--no-index", path]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+    assert not ignored("results/mine/.gitkeep")
+    assert ignored("results/mine/04_search.ipynb")
+    assert ignored("results/mine/weights/mini/denoise/teacher.safetensors")
+    assert not ignored("results/mini/denoise/04_search.ipynb")
+
+
 def test_papermill_without_an_output_path_prints_the_notebook(smoke: Path, tmp_path: Path):
     source = str(FOLDER / "05_knee.ipynb")
     parameters = [*("-p", "profile", "smoke"), *("-p", "out", str(smoke))]

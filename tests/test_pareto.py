@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ensrepro import pareto
 from ensrepro.pareto import Anchors
 
-# No deadline: a busy machine must not fail a test.
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 UNIT = Anchors((0.0, 0.0), (1.0, 1.0))
 # Few distinct values, so that equal points and equal coordinates are common.
 coarse_points = st.integers(2, 3).flatmap(
@@ -43,20 +41,17 @@ def staircase(n: int) -> np.ndarray:
     return np.array([(i, n - 1 - i) for i in range(n)], dtype=float)
 
 
-@untimed
 @given(coarse_points)
 def test_the_front_is_what_nothing_dominates(points):
     assert set(pareto.front(points).tolist()) == front_by_definition(points)
 
 
-@untimed
 @given(coarse_points)
 def test_a_front_runs_from_the_smallest_drop_to_the_largest(points):
     found = points[pareto.front(points)]
     assert [tuple(p) for p in found] == sorted(tuple(p) for p in found)
 
 
-@untimed
 @given(coarse_points)
 def test_a_front_is_its_own_front(points):
     found = points[pareto.front(points)]
@@ -83,7 +78,6 @@ def test_points_outside_the_reference_add_nothing():
     assert pareto.hypervolume([[0, 3], [1, 1]], (2, 2)) == pytest.approx(1.0)
 
 
-@untimed
 @given(planar_points)
 def test_a_dominated_point_does_not_change_the_hypervolume(points):
     worse = np.vstack([points, points[0] + 0.25])
@@ -91,7 +85,6 @@ def test_a_dominated_point_does_not_change_the_hypervolume(points):
     assert pareto.hypervolume(worse, (3, 3)) == pytest.approx(volume)
 
 
-@untimed
 @given(coarse_points)
 def test_the_trace_is_the_hypervolume_of_each_prefix(points):
     reference = (5,) * points.shape[1]
@@ -127,7 +120,6 @@ def test_methods_differ_where_they_should():
     assert found == {"chord": 0, "l2": 1, "chebyshev": 1}
 
 
-@untimed
 @given(planar_points)
 def test_the_chord_knee_is_farthest_from_the_line_between_the_anchors(points):
     # signed distance of (z1, z2) to the line z1 + z2 = 1, by the textbook formula
@@ -140,13 +132,11 @@ def test_a_point_far_beyond_the_ideal_is_not_far_from_it():
     assert pareto.knee([[-0.8, 0.3], [0.4, 0.2], [1.0, 0.0]], UNIT, "l2") == 0
 
 
-@untimed
 @given(planar_points, st.sampled_from(sorted(pareto.KNEES)))
 def test_a_knee_is_on_the_front(points, method):
     assert pareto.knee(points, UNIT, method) in pareto.front(points)
 
 
-@untimed
 @given(planar_points, st.floats(0.5, 4), st.floats(-3, 3))
 def test_the_chord_knee_ignores_the_units(points, scale, shift):
     # powers of two keep the normalized values exact, so that no tie is broken by rounding
@@ -219,7 +209,6 @@ def test_diverse_candidates_respect_the_cap():
     assert set(found) == {0, 2}
 
 
-@untimed
 @given(planar_points, st.integers(1, 6), st.sampled_from(["nearest", "rank"]))
 def test_candidates_are_distinct_members_of_the_front_led_by_the_knee(points, n, method):
     found = pareto.candidates(points, UNIT, method, n=n)

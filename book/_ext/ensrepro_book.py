@@ -4,7 +4,8 @@ Jupyter Book 1.x renders only files below the folder it is given, but the table 
 notebooks belong at the top of the repository. Before Sphinx reads anything, this extension
   * points sphinx-external-toc at the top-level `_toc.yml`, and
   * writes each notebook into the git-ignored `book/notebooks/`: its cells as committed in
-    `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if there is one.
+    `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if there is one
+    and it is a run of this code with the declared parameters.
 While pages are written it drops scripts that would load code from elsewhere, and those set twice.
 The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists,
 `published-latencies` and `published-quality` print the paper's own numbers from the files there.
@@ -12,6 +13,7 @@ The directive `printed-oddities` tabulates the oddities that `paper_data/provena
 
 from __future__ import annotations
 
+import ast
 import csv
 import tomllib
 from pathlib import Path
@@ -26,7 +28,9 @@ from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+DECLARED = "parameters"  # the tag of the cell that holds a notebook's parameters
 INJECTED = "injected-parameters"  # the tag of the cell that papermill adds
+PLACE = "out"  # the parameter that says where a run's files go, and changes no result
 STAGED = "notebooks"
 SET_TOC = 100  # before sphinx-external-toc reads its configuration at 900
 AFTER_THEME = 990
@@ -75,6 +79,26 @@ def same_code(notebook: NotebookNode, executed: NotebookNode) -> bool:
     return ours == theirs
 
 
+def declared(notebook: NotebookNode) -> dict[str, object]:
+    """The parameters that a notebook declares, with their defaults."""
+    cells = [c.source for c in code_cells(notebook) if DECLARED in tags(c)]
+    statements = ast.parse("\n".join(cells)).body
+    return {s.targets[0].id: ast.literal_eval(s.value) for s in statements}
+
+
+def other_parameters(
+    notebook: NotebookNode, executed: NotebookNode, shown: dict[str, str]
+) -> dict[str, object]:
+    """The parameters of a run that are not what the page says, which is the defaults and `shown`.
+
+    Papermill records the parameters it was given; those it was not given had their defaults.
+    """
+    defaults = declared(notebook)
+    expected = defaults | {name: value for name, value in shown.items() if name in defaults}
+    ran = declared(executed) | executed.metadata.get("papermill", {}).get("parameters", {})
+    return {n: v for n, v in ran.items() if n != PLACE and (n not in expected or v != expected[n])}
+
+
 def without_traces(executed: NotebookNode) -> NotebookNode:
     """A copy that shows no sign of papermill: no injected cell, no record of paths and times."""
     page = nbformat.from_dict(executed)
@@ -93,20 +117,29 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
     return page
 
 
-def page_of(source: Path, result: Path) -> NotebookNode:
-    """What the book shows for one notebook; a warning says when its result cannot be trusted."""
+def page_of(source: Path, result: Path, shown: dict[str, str], complete: bool) -> NotebookNode:
+    """What the book shows for one notebook; a warning says when its result cannot be trusted.
+
+    `shown` are the profile and task of the book. `complete`: every notebook should have a copy.
+    """
     notebook = nbformat.read(source, as_version=4)
-    if not result.exists():
-        log.info("%s has no executed copy; shown without outputs", source.name)
-        return notebook
     where = "/".join(result.parts[-4:])
+    if not result.exists():
+        say = log.warning if complete else log.info
+        say("%s is missing; notebooks/%s is shown without outputs", where, source.name)
+        return notebook
     executed = nbformat.read(result, as_version=4)
     if problem := fault(executed):
         log.warning("%s: %s; run it again", where, problem)
-    if same_code(notebook, executed):
-        return with_outputs(notebook, executed)
-    log.warning("%s was run from other code than notebooks/%s; run it again", where, source.name)
-    return without_traces(executed)
+    if not same_code(notebook, executed):
+        form = "%s was run from other code than notebooks/%s; run it again"
+        log.warning(form, where, source.name)
+        return without_traces(executed)
+    if other := other_parameters(notebook, executed, shown):
+        given = ", ".join(f"{name}={value!r}" for name, value in other.items())
+        log.warning("%s was run with %s, not what its page says; run it again", where, given)
+        return notebook  # the page would show these parameters' outputs below other parameters
+    return with_outputs(notebook, executed)
 
 
 def write_if_changed(page: NotebookNode, path: Path) -> None:
@@ -121,12 +154,15 @@ def stage(app: Sphinx, config: Config) -> None:
     book = Path(app.srcdir)
     root = book.parent
     config.external_toc_path = (root / "_toc.yml").as_posix()
-    results = root / "results" / config.ensrepro_profile / config.ensrepro_task
+    shown = {"profile": config.ensrepro_profile, "task": config.ensrepro_task}
+    results = root / "results" / shown["profile"] / shown["task"]
     staged = book / STAGED
     staged.mkdir(exist_ok=True)
     sources = sorted((root / "notebooks").glob("*.ipynb"))
+    complete = any((results / source.name).exists() for source in sources)
     for source in sources:
-        write_if_changed(page_of(source, results / source.name), staged / source.name)
+        page = page_of(source, results / source.name, shown, complete)
+        write_if_changed(page, staged / source.name)
     for old in set(staged.glob("*.ipynb")) - {staged / source.name for source in sources}:
         old.unlink()
 

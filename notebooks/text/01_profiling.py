@@ -159,7 +159,7 @@ say(
     f"**{latency.ratio(top[0].timing, top[1].timing):.2f} times as long** on this machine ({latency.ratio(first[0].timing, first[1].timing):.2f} at "
     f"{sides[0]} pixels). The paper's premise, less time in spite of more MACs, is a statement about a device. It has to be measured there.\n"
     f"* Peak memory is {top[0].peak_memory_mib / top[1].peak_memory_mib:.2f} times that of the Restormer block. In the paper's figure 1 Restormer "
-    "needs the least; a scan that never stores its states, as the one here, reverses that."
+    "needs the least; the scan here never stores its states, which is why the two can come out otherwise."
 )
 
 # %%

@@ -25,8 +25,8 @@
 #
 # **Cost.** Under two minutes in profile `mini`, from the committed weights.
 #
-# **Expect** that the maps differ less in shape than in weight: most of the gradient sits close to the center in all of them. Which of them is
-# widest is measured below, not assumed.
+# **Look for** which of the maps is widest, and how little of it lies in the far field: most of the gradient sits close to the center in all of
+# them.
 
 # %% tags=["parameters"]
 task = "denoise"  # what is restored
@@ -36,11 +36,10 @@ out = ""  # folder for what this notebook writes; empty: the repository's result
 stage = "encoder_2"  # the stage that is looked at
 
 # %%
-import torch
+import numpy as np
 
 from ensrepro import data, distill, erf, pipeline
 from ensrepro.figures import receptive as figures
-from ensrepro.models.hybrid import surrogate_stage
 from ensrepro.space import RESTORMER
 from ensrepro.steps import knee
 from ensrepro.tables import Column, say, show
@@ -62,12 +61,11 @@ chosen = RESTORMER.stage(stage)
 # %%
 images = data.to_tensor([pair.degraded for pair in run.ctx.validation])
 inputs = distill.stage_io(run.teacher.net, images)[stage].inputs
-torch.manual_seed(seed)
 depth = chosen.depths[0]
 (all_ssm,) = run.finetuned([(RESTORMER.all_ssm, 0)])
 modules = {
     "teacher": run.teacher.net.stages[stage],
-    "untrained": surrogate_stage(chosen, depth, run.ctx.shape),
+    "untrained": distill.untrained(chosen, depth, run.ctx.shape, seed),
     "distilled": run.pool.surrogates[stage, depth],
     "finetuned": all_ssm.net.stages[stage],
 }
@@ -108,7 +106,7 @@ run.show(
 
 # %% [markdown]
 # An *untrained* surrogate here is one with MambaIR's own random start. The surrogates of the pool start with zeroed output projections (A20),
-# close to the identity, whose receptive field is a single pixel; that start would make the comparison a foregone conclusion.
+# as the identity, whose receptive field is a single pixel; that start would make the comparison a foregone conclusion.
 #
 # ## Where the attention goes
 #
@@ -156,14 +154,17 @@ show(rows, columns, "How evenly the attention is spread over the channels, measu
 # %%
 teacher_r, distilled_r = widths["teacher"].radius_90, widths["distilled"].radius_90
 untrained_r, tuned_r = widths["untrained"].radius_90, widths["finetuned"].radius_90
-holds = untrained_r < distilled_r and abs(tuned_r - teacher_r) < abs(distilled_r - teacher_r)
+holds = untrained_r < distilled_r < teacher_r and abs(tuned_r - teacher_r) < abs(distilled_r - teacher_r)
 verdict = "holds" if holds else "does not hold"
+ceiling = erf.width(np.ones_like(fields["teacher"])).radius_90
 say(
     f"* 90 % of the gradient lies within {teacher_r:.1f} px for the teacher's stage, {untrained_r:.1f} px for the untrained surrogate, "
     f"{distilled_r:.1f} px after distillation and {tuned_r:.1f} px after fine-tuning.\n"
     f"* The paper's order (an untrained block is local, distillation widens it, fine-tuning narrows the gap) **{verdict}** in this run, "
     "for this stage and this scale.\n"
-    "* A four-directional scan reaches every pixel in one block. How much *weight* far pixels get is a matter of the step sizes."
+    f"* A map of equal weights would have a radius of {ceiling:.1f} px here: the crop's size bounds every number above.\n"
+    "* All four are measured on the teacher's inputs of this stage. A four-directional scan reaches every pixel in one block; how "
+    "much *weight* far pixels get is a matter of the step sizes."
 )
 
 # %% [markdown]

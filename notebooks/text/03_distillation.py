@@ -70,10 +70,14 @@ run.show(
 )
 
 # %%
-weakest = min(drops, key=drops.get)
+dead = [name for name, drop in drops.items() if drop < figures.ALIVE_DB]
+verdict = (
+    f"These are dead here: **{', '.join(dead)}**. What follows says nothing about them: any surrogate will do."
+    if dead
+    else "So all of them are alive."
+)
 say(
-    f"The stage that is worth least is **{weakest}**: without it the teacher loses {drops[weakest]:.3f} dB. "
-    f"{sum(drop >= 0.05 for drop in drops.values())} of {len(drops)} stages are worth 0.05 dB or more."
+    f"{len(drops) - len(dead)} of {len(drops)} stages are worth {figures.ALIVE_DB:g} dB or more to this teacher. {verdict}"
 )
 
 # %% [markdown]
@@ -100,7 +104,7 @@ live = distill.distill(
 run.show(
     figures.losses({live.key: live.history.losses}),
     "losses",
-    "The L1 distance between surrogate and teacher features falls over the training steps.",
+    "The L1 distance between surrogate and teacher features over the training steps.",
     f"Distillation of {stage} into {depth} state-space blocks, trained in this very run.",
 )
 
@@ -116,7 +120,7 @@ say(
 # %% [markdown]
 # ## The pool of 22
 #
-# The same for every stage and depth, with more patches and steps; each surrogate on its own. Two numbers are kept of each: how
+# The same for every stage and depth, with more patches; each surrogate on its own. Two numbers are kept of each: how
 # far its features are from the teacher's, and what the restored image loses when *this one stage* is swapped.
 
 # %%
@@ -151,8 +155,8 @@ worst, kindest = rows[int(drop.argmax())], rows[int(drop.argmin())]
 say(
     f"* The dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
     f"{kindest['stage']} with {kindest['depth']} ({kindest['psnr_drop']:.3f} dB).\n"
-    f"* Over all surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}: features are "
-    "compared within a stage, decibels across stages.\n"
+    f"* Over all surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
+    "its own stage's features, a decibel is not: only within a stage need the two agree.\n"
     "* A surrogate is trained on clean teacher features. In a hybrid it meets the features of other surrogates instead; "
     "this mismatch is what fine-tuning repairs in [notebook 6](06_finetune.ipynb)."
 )

@@ -57,7 +57,7 @@ found = run.search("nsga2", penalty_table=penalty_table)
 #
 # $$\text{knee} = \arg\max_{z\,\in\,\text{front}} \Bigl(1 - \textstyle\sum_k z_k\Bigr).$$
 #
-# Its companions are the four points of the front nearest to it in the same plane (A11).
+# Its companions are the points of the front nearest to it in the same plane (A11).
 
 # %%
 choice = knee.choose(run.ctx, found, method=method, rule=rule)
@@ -110,7 +110,7 @@ show(rows, columns, "The candidates, the knee first; drops before fine-tuning.")
 # ## How much of this is the definition?
 #
 # The same evaluations, read with other penalty values, other definitions of the knee, and with points discarded that lose more than a cap.
-# *Shift* is the distance to the knee above in the normalized plane; more than 0.15 is another network, not another rounding.
+# *Shift* is the distance in the normalized plane to the knee by `chord` without a cap; a knee that is far from it is marked.
 
 # %%
 sensitivity = [
@@ -132,10 +132,14 @@ show(sensitivity, columns, "The knee under other definitions.")
 # %%
 others = len({row["architecture"] for row in sensitivity})
 flagged = sum(row["disagrees"] for row in sensitivity)
+by_cap = {
+    row["architecture"] for row in sensitivity if (row["table"], row["method"]) == (penalty_table, method)
+}
 say(
     f"* {len(sensitivity)} readings of one front give {others} different knees; {flagged} of the readings are far from ours.\n"
-    "* A cap on the drop changes the range of the front, and with it the knee: *the knee is a property of the range*.\n"
-    "* The five candidates are neighbors by construction. Their differences are small next to what fine-tuning will change."
+    f"* With this run's penalties and `{method}`, the caps alone give {len(by_cap)} different knees: a cap changes the range of "
+    "the front, and the knee is a property of the range.\n"
+    "* The candidates are neighbors by construction. Whether their order survives fine-tuning is asked in notebook 6."
 )
 
 # %% [markdown]

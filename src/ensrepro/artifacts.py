@@ -2,13 +2,12 @@
 
 Every result is a *manifest*, a JSON object with the keys step, identity, provenance and result.
 `identity` holds the values that fixed the result (profile, task, settings, hashes of what it was
-made from); a manifest whose identity differs from what is asked for is refused by name. Weights are
-safetensors with a digest of their contents. Nothing here ever replaces a file with another result.
+made from); a manifest whose identity differs from what is asked for is refused by name, and none is
+ever written over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -22,11 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 Result = TypeVar("Result")
-Tensors = Mapping[str, NDArray[Any]]
 
 RESULTS, WEIGHTS, CHECKPOINTS = "results", "weights", "checkpoints"
 PACKAGES = ("ensrepro", "torch", "numpy", "numba", "optuna", "scikit-image")
@@ -224,9 +219,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_manifest(path: Path, kind: type[Result], identity: Mapping[str, Any]) -> Result:
-    """The result in a manifest; refused if made from other values or with other fields."""
+def read_manifest(path: Path, step: str, kind: type[Result], identity: Mapping[str, Any]) -> Result:
+    """A step's result; refused if of another step, made from other values, or of other fields."""
     content = read_json(path)
+    if content["step"] != step:
+        raise ValueError(f"{path} is of the step {content['step']!r}, expected {step!r}")
     asked = plain(dict(identity))
     for key in sorted(asked.keys() | content["identity"].keys()):
         found, expected = content["identity"].get(key), asked.get(key)
@@ -254,46 +251,4 @@ def load_or_run(
     if not path.exists():
         result, made = compute()
         write_manifest(path, step, identity, made, result)
-    return read_manifest(path, kind, identity)
-
-
-def digest(tensors: Tensors) -> str:
-    """SHA-256 of names, types, shapes and values, in order of the names; 16 hex digits."""
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
-        sha.update(f"{name} {array.dtype} {array.shape};".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()[:16]
-
-
-def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
-    """Float16 safetensors with their digest; round the network too, so that results match."""
-    from safetensors.numpy import save
-
-    with np.errstate(over="ignore"):  # an overflow is told below, with the tensor's name
-        halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
-    for name, array in halves.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"{path}: {name} does not fit float16")
-    write_bytes(path, save(halves, metadata={**metadata, "digest": digest(halves)}))
-
-
-def load_weights(path: Path, metadata: Mapping[str, str]) -> dict[str, NDArray[np.float16]]:
-    """The tensors; a ValueError names a damaged file or one with other metadata than asked."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            found = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from None
-    for key, expected in metadata.items():
-        if found.get(key) != expected:
-            raise ValueError(f"{path} has {key}={found.get(key)!r}, expected {expected!r}")
-    if found.get("digest") != digest(tensors):
-        raise ValueError(f"{path} is damaged: its contents do not have the digest in its header")
-    return tensors
+    return read_manifest(path, step, kind, identity)

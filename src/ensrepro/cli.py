@@ -71,8 +71,12 @@ def list_command(_arguments: argparse.Namespace) -> None:
 def reproduce_command(arguments: argparse.Namespace) -> None:
     """Redo a task from nothing and report the differences from what is committed."""
     from ensrepro import pipeline
+    from ensrepro.training import DivergedError
 
-    rows = pipeline.reproduce(arguments.task, arguments.profile)
+    try:
+        rows = pipeline.reproduce(arguments.task, arguments.profile)
+    except DivergedError as error:
+        raise notebook.RunError(str(error)) from error
     columns = ("quantity", "committed", "reproduced", "difference")
     lines = [columns, *([number(row[column]) for column in columns] for row in rows)]
     for name, *numbers in lines:
@@ -85,6 +89,13 @@ def restore_command(arguments: argparse.Namespace) -> None:
 
     source, target = Path(arguments.source), Path(arguments.target)
     evaluate.restore_file(source, target, arguments.task, arguments.profile)
+
+
+def sentence(error: Exception) -> str:
+    """What an error says to a person; a module that is not there is named with its remedy."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{error.name} is not installed; try make setup, or pip install 'ensrepro[book]'"
+    return str(error)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -134,9 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ensrepro: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (notebook.RunError, ValueError, TypeError, OSError) as error:
+    except (notebook.RunError, ValueError, TypeError, OSError, ImportError) as error:
         if arguments.traceback:
             raise
-        print(f"ensrepro: {error}", file=sys.stderr)
+        print(f"ensrepro: {sentence(error)}", file=sys.stderr)
         return NOT_UNDERSTOOD if isinstance(error, notebook.UsageError) else FAILED
     return DONE

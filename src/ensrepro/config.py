@@ -152,7 +152,7 @@ SMOKE = Profile(
 
 MINI = Profile(
     name="mini",
-    price="about two hours on two CPU cores from nothing; minutes from the committed weights",
+    price="two CPU cores: minutes from the committed weights, hours from nothing",
     width=8,
     # assumption A6: the inner width is 16 at 8 and 16 channels, else the stage's own width
     mambair=MambaIRShape(expand=1.0, d_state=4, inner_multiple=16),
@@ -175,7 +175,7 @@ MINI = Profile(
 
 SMALL = Profile(
     name="small",
-    price="some 25 minutes a task on one GPU",
+    price="meant for a GPU, never run so far: this edition computes on the CPU only",
     width=16,
     mambair=MambaIRShape(expand=1.0, d_state=8, inner_multiple=16),
     teacher=Schedule(
@@ -210,7 +210,7 @@ RESTORMER_SCHEDULE = Schedule(
 
 PAPER = Profile(
     name="paper",
-    price="A100-class GPUs: about 20 GPU hours for the surrogates, days for each fine-tuning",
+    price="the paper's own scale; needs data sets that this edition does not read yet",
     width=48,
     mambair=MambaIRShape(expand=1.5, d_state=16),
     teacher=RESTORMER_SCHEDULE,

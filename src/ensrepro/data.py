@@ -8,6 +8,7 @@ Images are (H, W, 3) float32 in [0, 1]; batches are (B, 3, H, W) tensors.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -25,6 +26,7 @@ from ensrepro.degrade import DEGRADATIONS, Image, to_linear, to_srgb
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
+RECIPE = 1  # raised when crops, augmentation or seeding change in a way that no name here tells
 LEAVES_SHARE = 0.25  # of the training patches
 N_LEAVES, LEAVES_SIZE, LEAVES_PER_IMAGE = 16, 256, 1500
 GAINS = (0.5, 1.2)  # exposure, in linear light
@@ -74,6 +76,19 @@ class Pair(NamedTuple):
     name: str
     degraded: Image
     clean: Image
+
+
+def recipe(split: str, task: str, n: int | None = None, size: int | None = None) -> str:
+    """Hash of what a split's images are made from: files, crops, degradation; 16 hex digits.
+
+    It is the same on every machine, which pixels are not: their last bits follow the processor.
+    """
+    settings = (RECIPE, split, DEGRADATIONS[task], n, size, LEAVES_SHARE, LEAVES_SIZE, GAINS)
+    sha = hashlib.sha256(repr(settings).encode())
+    for photo in photos(split):
+        sha.update(repr(photo).encode())
+        sha.update((resources.files(photo.package) / photo.path).read_bytes())
+    return sha.hexdigest()[:16]
 
 
 def halved(image: Image) -> Image:

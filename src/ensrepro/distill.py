@@ -141,6 +141,13 @@ def schedule_of(stage: Stage, settings: Distillation) -> Schedule:
     return settings.full_resolution if stage.level == 0 else settings.schedule
 
 
+def untrained(stage: Stage, depth: int, shape: NetworkShape, seed: int) -> nn.Sequential:
+    """A surrogate with MambaIR's own random start; torch's global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return surrogate_stage(stage, depth, shape)
+
+
 def distill(
     stage: Stage,
     depth: int,
@@ -154,8 +161,7 @@ def distill(
     """Train one surrogate of `depth` blocks on a stage's features."""
     if depth not in stage.depths:
         raise ValueError(f"{stage.name}: depth is {depth}; expected one of {stage.depths}")
-    torch.manual_seed(seed)
-    surrogate = surrogate_stage(stage, depth, shape)
+    surrogate = untrained(stage, depth, shape, seed)
     for block in surrogate:
         zero_output(block)  # assumption A20: an untrained surrogate is nearly the identity
     history = fit(

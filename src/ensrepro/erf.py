@@ -74,16 +74,6 @@ def receptive_field(stage: nn.Module, inputs: Tensor) -> Field:
     return normalized(gradient_maps(stage, inputs))
 
 
-def network_receptive_field(network: UNet, images: Tensor) -> Field:
-    """Receptive field (H, W) of the restored center pixel on the degraded images (B, C_in, H, W).
-
-    With sides that are multiples of 16 the center is the first pixel of its cell in the deepest
-    stage, so that the map reaches a little farther down and to the right than up and to the left.
-    """
-    network.check(images)
-    return receptive_field(network, images)
-
-
 def _field(field: ArrayLike) -> Field:
     """The map (H, W) with sum 1; else ValueError."""
     values = np.asarray(field, dtype=np.float64)

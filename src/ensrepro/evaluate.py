@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensrepro import artifacts, config, images, metrics
+from ensrepro import artifacts, config, images, metrics, weights
 from ensrepro.artifacts import Store
 from ensrepro.data import Pair, to_tensor
 from ensrepro.degrade import Image
@@ -132,7 +132,7 @@ def trained_teacher(task: str, profile: str) -> UNet:
         )
     net = build(RESTORMER.teacher, network_shape(profile_value, task_value))
     asked = {"step": "teacher", "profile": profile, "task": task}
-    set_weights(net, artifacts.load_weights(path, asked), path)
+    set_weights(net, weights.load_weights(path, asked), path)
     return net.eval()
 
 

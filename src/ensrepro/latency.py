@@ -131,7 +131,8 @@ def peak_memory_mib(run: Callable[[], object]) -> float:
 
     It is replayed from the allocations and releases that torch's profiler records: exact and
     repeatable, unlike the process size. What lives before the call (parameters, input) is not
-    counted, nor is scratch memory that a library takes past torch's allocator.
+    counted, nor is scratch memory that a library takes past torch's allocator, such as the tens of
+    KiB a thread for the chunk of a scan that is in work.
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # else the profiler announces itself
     activities = [torch.profiler.ProfilerActivity.CPU]

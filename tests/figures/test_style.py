@@ -61,9 +61,11 @@ def test_what_is_no_kind_gets_its_own_name_and_a_mark_by_position():
 
 
 def test_the_caption_names_profile_task_and_commit():
-    text = style.caption("mini", "denoise", "0123456789abcdef", "What is shown.")
-    assert text == "What is shown. (Measured: profile mini, task denoise, commit 0123456789.)"
-    assert "not committed" in style.caption("mini", "denoise", "", "What is shown.")
+    # the plus sign of a changed tree is part of the name, however long git makes the hash
+    for commit in ("1a2b3c4", "1a2b3c4+", "1a2b3c4d5e6f+", "unknown"):
+        text = style.caption("mini", "denoise", commit, "What is shown.\n")
+        expected = f"What is shown. (Measured: profile mini, task denoise, commit {commit}.)"
+        assert text == expected
 
 
 class Page(HTMLParser):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -239,6 +240,73 @@ def test_auto_takes_the_kernel_for_float32_and_tensors_for_float64():
     assert torch.equal(scan.scan_2d(**wide), scan.scan_2d(**wide, backend="torch"))
 
 
+SINGLE_ON_GPU = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+
+# What the released kernel computes, by its own order of arguments.
+FAKE_KERNEL = """
+from ensrepro.models import scan
+
+def selective_scan_fn(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
+    assert z is None and delta_softplus
+    return scan.selective_scan(u, delta, A, B, C, D, delta_bias, backend="reference")
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Installs a package mamba_ssm with the code given, for one test."""
+
+    def forget():
+        scan._imports_mamba_ssm.cache_clear()
+        names = [name for name in sys.modules if name.split(".")[0] == "mamba_ssm"]
+        return {name: sys.modules.pop(name) for name in names}
+
+    def install(code):
+        (tmp_path / "mamba_ssm" / "ops").mkdir(parents=True)
+        (tmp_path / "mamba_ssm" / "ops" / "selective_scan_interface.py").write_text(code)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    before = forget()
+    yield install
+    forget()
+    sys.modules.update(before)
+
+
+def test_auto_takes_the_released_kernel_on_a_gpu_for_float32_only(package):
+    package(FAKE_KERNEL)
+    assert scan._resolve("auto", SINGLE_ON_GPU) == "mamba_ssm"
+    for dtype in (torch.float64, torch.bfloat16, torch.float16):
+        other = SimpleNamespace(device=torch.device("cuda"), dtype=dtype)
+        assert scan._resolve("auto", other) == "torch"
+        with pytest.raises(ValueError, match=f"got {dtype} on cuda; it needs torch.float32"):
+            scan._resolve("mamba_ssm", other)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ImportError('undefined symbol: _ZN3c10')",
+        "raise RuntimeError('built for another CUDA')",
+        "import selective_scan_cuda_that_was_never_built",
+    ],
+)
+def test_auto_does_without_a_released_kernel_that_is_installed_but_does_not_import(package, code):
+    package(code)
+    assert scan._resolve("auto", SINGLE_ON_GPU) == "torch"
+
+
+def test_the_released_kernel_gets_its_arguments_in_its_own_order(package):
+    package(FAKE_KERNEL)
+    given = sequences(9)
+    assert relative(scan._released(*given.values()), written_out(**given)) < 1e-6
+
+
+def test_a_released_kernel_asked_for_by_name_says_what_to_install(package):
+    package("raise ImportError")
+    with pytest.raises(ImportError, match="install the extra 'gpu' or use backend 'torch'"):
+        scan._released(*sequences(3).values())
+
+
 def test_half_precision_runs_as_tensors():
     given = {name: value.detach() for name, value in sequences(8).items()}
     expected = written_out(**given)
@@ -253,7 +321,9 @@ def test_a_scan_keeps_states_only_for_gradients():
     trained = scan.scan_2d(**given)
     assert inferred.grad_fn is None
     scanned = trained.grad_fn.next_functions[0][0]  # below the reshaping to an image
-    assert scanned.states.size > 0
+    states = scanned.saved_tensors[-1]
+    assert states.shape[0] == len(given["x"])
+    assert states.numel() > 0
     assert torch.equal(inferred, trained)
     frozen = scan.scan_2d(**{name: value.detach() for name, value in given.items()})
     assert not frozen.requires_grad
@@ -280,7 +350,7 @@ def test_a_nan_is_never_swallowed(backend, name):
         ({"D": torch.ones(40).double()}, TypeError, "D is torch.float64; expected torch.float32"),
         ({"u": torch.ones(2, 40, 6).int()}, TypeError, "u is torch.int32; expected a floating"),
         ({"backend": "cuda"}, ValueError, "backend is 'cuda'; expected 'auto' or one of ref"),
-        ({"backend": "mamba_ssm"}, ValueError, "tensors on cpu; it needs cuda"),
+        ({"backend": "mamba_ssm"}, ValueError, "on cpu; it needs torch.float32 on cuda"),
     ],
 )
 def test_a_scan_refuses_what_does_not_fit(change, error, sentence):
@@ -322,7 +392,7 @@ assert os.waitpid(child, 0)[1] == 0
 """
     source = Path(scan.__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(source)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=600)
 
 
 def test_warming_up_compiles_both_kernels():

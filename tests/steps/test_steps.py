@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ensrepro import artifacts, data, distill, evaluate, training
+from ensrepro import data, distill, evaluate, training, weights
 from ensrepro.artifacts import Store
 from ensrepro.config import PAIRS, PROFILES, TASKS
 from ensrepro.models.hybrid import assemble
@@ -241,10 +241,11 @@ def test_damaged_weights_are_refused_by_name_and_left_alone(copied, made):
 
 def test_weights_of_another_profile_task_or_step_are_refused(copied, tmp_path):
     path = copied.store.weights("teacher")
-    own = artifacts.load_weights(path, {})
+    own = weights.load_weights(path, {})
     metadata = teacher.metadata(copied)
     for key, value in (("profile", "mini"), ("task", "derain"), ("step", "pool")):
-        artifacts.save_weights(path, own, {**metadata, key: value})
+        path.unlink()  # nothing is written over
+        weights.save_weights(path, own, {**metadata, key: value})
         message = refusal(lambda: teacher.get(copied))
         assert f"{path} has {key}={value!r}, expected {metadata[key]!r}" in message
 
@@ -252,9 +253,10 @@ def test_weights_of_another_profile_task_or_step_are_refused(copied, tmp_path):
 def test_weights_of_another_training_are_refused(copied, made):
     """Right names, shapes and metadata, but not what the manifest speaks of."""
     path = copied.store.weights("teacher")
-    own = dict(artifacts.load_weights(path, {}))
+    own = dict(weights.load_weights(path, {}))
     own["output.weight"] = own["output.weight"] + np.float16(0.25)
-    artifacts.save_weights(path, own, teacher.metadata(copied))
+    path.unlink()  # nothing is written over
+    weights.save_weights(path, own, teacher.metadata(copied))
     message = refusal(lambda: teacher.get(copied))
     assert str(path) in message
     assert made.teacher.result.digest in message
@@ -262,11 +264,13 @@ def test_weights_of_another_training_are_refused(copied, made):
 
 def test_weights_with_other_names_or_shapes_are_refused(copied):
     path, metadata = copied.store.weights("teacher"), teacher.metadata(copied)
-    own = dict(artifacts.load_weights(path, {}))
+    own = dict(weights.load_weights(path, {}))
     fewer = {name: array for name, array in own.items() if name != "stem.weight"}
-    artifacts.save_weights(path, fewer, metadata)
+    path.unlink()  # nothing is written over
+    weights.save_weights(path, fewer, metadata)
     assert "the first is stem.weight" in refusal(lambda: teacher.get(copied))
-    artifacts.save_weights(path, {**own, "stem.weight": np.zeros((16, 3, 3, 3))}, metadata)
+    path.unlink()  # nothing is written over
+    weights.save_weights(path, {**own, "stem.weight": np.zeros((16, 3, 3, 3))}, metadata)
     message = refusal(lambda: teacher.get(copied))
     assert "stem.weight has shape (16, 3, 3, 3), expected (8, 3, 3, 3)" in message
 

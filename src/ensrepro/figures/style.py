@@ -194,9 +194,8 @@ def nonempty(name: str, values: Sequence[object] | Mapping[str, object]) -> None
 
 
 def caption(profile: str, task: str, commit: str, text: str) -> str:
-    """`text` with the run it comes from; an empty commit means a tree that was not committed."""
-    where = f"commit {commit[:10]}" if commit else "not committed"
-    return f"{text.rstrip()} (Measured: profile {profile}, task {task}, {where}.)"
+    """`text` with the run it comes from; `commit` as `artifacts.commit` names it."""
+    return f"{text.rstrip()} (Measured: profile {profile}, task {task}, commit {commit}.)"
 
 
 def png(figure: Figure) -> bytes:

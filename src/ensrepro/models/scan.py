@@ -8,7 +8,7 @@
     reference   a plain loop in any dtype: the one to read, and what the others are tested against
     torch       the same numbers by chunks, any dtype and device
     numba       compiled for the CPU, float32, forward and backward
-    mamba_ssm   the released CUDA kernel, where that package is installed
+    mamba_ssm   the released CUDA kernel, float32, where that package can be imported
 
 Letters: B batch (and, as the scan's input, the weights B_t of dt u), C read-out weights C_t,
 G groups of channels that share B_t and C_t, D channels of a group (and the skip weight),
@@ -17,7 +17,8 @@ N state size, L steps, H x W image, R rank of the step projection.
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import importlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -36,25 +37,35 @@ if TYPE_CHECKING:  # numba is imported by the functions that need it
     from ensrepro.models._scan_numba import Inputs
 
 BACKENDS = ("reference", "torch", "numba", "mamba_ssm")
+RUNS_ON = {"numba": "cpu", "mamba_ssm": "cuda"}  # float32 only; the others take any tensor
 N_DIRECTIONS = 4  # of `scan_2d`: rows, columns, and both reversed
 
 
 # ---------------------------------------------------------------- what may be asked for
 
 
+@functools.cache
+def _imports_mamba_ssm() -> bool:
+    """Whether the released kernel is there; an installed one may be built for another torch."""
+    try:
+        importlib.import_module("mamba_ssm.ops.selective_scan_interface")
+        return True
+    except Exception:  # what a build that does not fit raises is not always an ImportError
+        return False
+
+
 def _resolve(backend: str, like: Tensor) -> str:
     """The backend that runs, for tensors such as `like`."""
+    device, is_single = like.device.type, like.dtype == torch.float32
     if backend == "auto":
-        if like.is_cuda and importlib.util.find_spec("mamba_ssm"):
+        if is_single and device == "cuda" and _imports_mamba_ssm():
             return "mamba_ssm"
-        return "numba" if like.device.type == "cpu" and like.dtype == torch.float32 else "torch"
+        return "numba" if is_single and device == "cpu" else "torch"
     if backend not in BACKENDS:
         raise ValueError(f"backend is {backend!r}; expected 'auto' or one of {', '.join(BACKENDS)}")
-    if backend == "numba" and (like.device.type != "cpu" or like.dtype != torch.float32):
-        found = f"{like.dtype} on {like.device}"
-        raise ValueError(f"backend 'numba' got {found}; it needs torch.float32 on cpu")
-    if backend == "mamba_ssm" and not like.is_cuda:
-        raise ValueError(f"backend 'mamba_ssm' got tensors on {like.device}; it needs cuda")
+    if backend in RUNS_ON and not (is_single and device == RUNS_ON[backend]):
+        found, needed = f"{like.dtype} on {like.device}", f"torch.float32 on {RUNS_ON[backend]}"
+        raise ValueError(f"backend {backend!r} got {found}; it needs {needed}")
     return backend
 
 
@@ -112,26 +123,27 @@ class _NumbaScan(torch.autograd.Function):
         n_maps, length, channels = inputs.x.shape
         n_tiles, n_chunks = -(-channels // kernels.TILE), -(-length // kernels.CHUNK)
         per_map = (n_tiles, len(order), n_chunks, inputs.A.shape[2], kernels.TILE)
-        states = np.empty((n_maps if is_training else 0, *per_map), np.float32)
-        y = np.zeros_like(inputs.x)
-        _work(kernels.forward, inputs, _tile_groups(n_maps, n_tiles), y, states)
-        ctx.save_for_backward(*tensors)
-        ctx.order, ctx.states = order, states
-        return torch.from_numpy(y)
+        states = tensors[0].new_empty((n_maps if is_training else 0, *per_map))
+        y = tensors[0].new_zeros(inputs.x.shape)  # torch's memory: its profiler counts it
+        _work(kernels.forward, inputs, _tile_groups(n_maps, n_tiles), *_arrays([y, states]))
+        ctx.save_for_backward(order, *tensors, states)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
         from ensrepro.models import _scan_numba as kernels
 
-        inputs = kernels.Inputs(*_arrays(ctx.saved_tensors), ctx.order.numpy())
-        n_maps, n_tiles, n_orders = ctx.states.shape[:3]
+        order, *tensors, states = ctx.saved_tensors
+        inputs = kernels.Inputs(*_arrays(tensors), order.numpy())
+        n_maps, n_tiles, n_orders = states.shape[:3]
         n_groups = _tile_groups(n_maps, n_tiles)
         shapes = [inputs.x.shape, inputs.delta.shape, (n_groups, *inputs.rows.shape)]
         shapes += [(n_maps, n_orders, *p.shape[1:]) for p in inputs[3:-1]]
-        gradients = kernels.Gradients(*(np.zeros(shape, np.float32) for shape in shapes))
-        _work(kernels.backward, inputs, n_groups, ctx.states, dy.contiguous().numpy(), gradients)
-        x, delta, rows, *parameters = (torch.from_numpy(g) for g in gradients)
+        slopes = [dy.new_zeros(shape) for shape in shapes]
+        buffers = *_arrays([states, dy]), kernels.Gradients(*_arrays(slopes))
+        _work(kernels.backward, inputs, n_groups, *buffers)
+        x, delta, rows, *parameters = slopes
         repeats = n_maps * n_orders // len(inputs.A)  # maps that share one set of parameters
         parameters = [g.view(repeats, len(inputs.A), *g.shape[2:]).sum(0) for g in parameters]
         return None, None, x, delta, rows.sum(0), *parameters
@@ -171,8 +183,7 @@ def _compiled(
     rows = torch.cat([B, C], dim=2).flatten(0, 1).mT.unsqueeze(2)  # (B G, L, 1, 2 N)
     A, D, bias = (p.reshape(n_groups, -1, p[0].numel()) for p in (A, D, delta_bias))  # (G, D, .)
     order = torch.arange(length).unsqueeze(0)
-    y = _numba_scan(order, x, steps, rows, A[..., :0], bias, A, D)
-    return y.mT.reshape(u.shape)
+    return _numba_scan(order, x, steps, rows, A[..., :0], bias, A, D).mT.reshape(u.shape)
 
 
 def _released(*given: Tensor) -> Tensor:
@@ -181,8 +192,7 @@ def _released(*given: Tensor) -> Tensor:
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
     except ImportError as error:
         raise ImportError(
-            "backend 'mamba_ssm' needs the package mamba-ssm with its CUDA extension; "
-            "install the extra 'gpu' or choose the backend 'torch'"
+            "backend 'mamba_ssm' needs mamba-ssm: install the extra 'gpu' or use backend 'torch'"
         ) from error
     u, delta, A, B, C, D, delta_bias = (x.contiguous() for x in given)
     return selective_scan_fn(u, delta, A, B, C, D, None, delta_bias, True)
@@ -216,12 +226,8 @@ def selective_scan(
         | {"B": (B, weights), "C": (C, weights)}
         | {"D": (D, (channels,)), "delta_bias": (delta_bias, (channels,))}
     )
-    runs = {
-        "reference": _reference,
-        "torch": _scan_torch.scan,
-        "numba": _compiled,
-        "mamba_ssm": _released,
-    }
+    runs = {"reference": _reference, "torch": _scan_torch.scan}
+    runs |= {"numba": _compiled, "mamba_ssm": _released}
     return runs[_resolve(backend, u)](u, delta, A, B, C, D, delta_bias)
 
 

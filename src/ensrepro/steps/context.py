@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,10 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ensrepro import artifacts, config, data, evaluate, training
+from ensrepro import artifacts, config, data, evaluate, training, weights
 from ensrepro.artifacts import Provenance, Store
 from ensrepro.config import PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
-from ensrepro.degrade import DEGRADATIONS
 from ensrepro.models.hybrid import NetworkShape, UNet, network_shape, set_weights
 from ensrepro.space import RESTORMER, Space
 from ensrepro.training import History
@@ -56,15 +56,15 @@ class Context:
         return data.test_pairs(self.task.name, images.n_test, images.test_size)
 
     @cached_property
-    def validation_digest(self) -> str:
-        """Hash of the validation images, degraded and clean."""
-        return artifacts.digest(
-            {
-                f"{i}.{kind}": getattr(pair, kind)
-                for i, pair in enumerate(self.validation)
-                for kind in ("degraded", "clean")
-            }
-        )
+    def recipes(self) -> dict[str, str]:
+        """Hashes of what the images are made from, by split."""
+        images = self.profile.evaluation
+        sizes = {
+            data.TRAIN: (None, None),
+            data.VALIDATION: (images.n_validation, images.validation_size),
+            data.TEST: (images.n_test, images.test_size),
+        }
+        return {split: data.recipe(split, self.task.name, *size) for split, size in sizes.items()}
 
     @property
     def n_processes(self) -> int:
@@ -78,8 +78,8 @@ class Context:
             "task": self.task.name,
             "pair": self.pair.name,
             "shape": asdict(self.shape),
-            "degradation": repr(DEGRADATIONS[self.task.name]),
-            "validation": self.validation_digest,
+            "protocol": self.task.protocol,
+            "images": self.recipes,
             **made_from,
         }
 
@@ -146,19 +146,32 @@ def round_to_half(module: nn.Module) -> None:
 
 def digest(module: nn.Module) -> str:
     """Hash of a module's weights as they are saved."""
-    return artifacts.digest(
+    return weights.digest(
         {name: array.astype(np.float16) for name, array in numpy_state(module).items()}
     )
 
 
 def save(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
     """Weights as float16; see `round_to_half`."""
-    artifacts.save_weights(path, numpy_state(module), metadata)
+    weights.save_weights(path, numpy_state(module), metadata)
 
 
-def load(module: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    """Read weights into `module`; a ValueError names the file and what does not fit."""
-    set_weights(module, artifacts.load_weights(path, metadata), path)
+def load(module: nn.Module, path: Path, metadata: Mapping[str, str], expected: str) -> None:
+    """Read weights of the digest `expected`; a ValueError names the file and what does not fit."""
+    set_weights(module, weights.load_weights(path, metadata), path)
+    if digest(module) != expected:
+        raise ValueError(f"{path} has the digest {digest(module)}, expected {expected}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums, and so trained weights, depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def train(
@@ -170,22 +183,26 @@ def train(
     name: str,
     progress: Progress | None = None,
 ) -> History:
-    """Train a whole network on the task's training patches; it ends rounded to float16."""
+    """Train a whole network on the task's training patches, on one thread.
+
+    It ends rounded to float16.
+    """
 
     def report(done: int, history: History) -> None:
         if progress is not None:
             progress(f"train {name}", done, schedule.n_steps)
 
-    history = training.fit(
-        net,
-        partial(data.training_batch, ctx.task.name, seed),
-        schedule,
-        seed=seed,
-        checkpoint=ctx.store.checkpoint(name),
-        made_from={"degradation": repr(DEGRADATIONS[ctx.task.name])},
-        validate=ctx.psnr,
-        progress=report,
-    )
+    with one_thread():
+        history = training.fit(
+            net,
+            partial(data.training_batch, ctx.task.name, seed),
+            schedule,
+            seed=seed,
+            checkpoint=ctx.store.checkpoint(name),
+            made_from={"images": ctx.recipes[data.TRAIN]},
+            validate=ctx.psnr,
+            progress=report,
+        )
     round_to_half(net)
     return history
 

@@ -112,10 +112,7 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
         lambda: make(ctx, base, parts, job),
     )
     net = build(job[0], ctx.shape, ctx.space)
-    path = ctx.store.weights(name)
-    context.load(net, path, metadata(ctx, job))
-    if context.digest(net) != result.digest:
-        raise ValueError(f"{path} has the digest {context.digest(net)}, expected {result.digest}")
+    context.load(net, ctx.store.weights(name), metadata(ctx, job), result.digest)
     return Finetuned(net.eval(), result)
 
 

@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from ensrepro import artifacts, data, distill, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.distill import Distilled, Fidelity, Key
-from ensrepro.models.hybrid import surrogate_stage
 from ensrepro.steps import context
 from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.teacher import Teacher
@@ -50,7 +48,7 @@ def as_module(surrogates: Surrogates) -> nn.ModuleDict:
 def untrained(ctx: Context) -> Surrogates:
     """Surrogates of the right shapes with arbitrary weights."""
     return {
-        (stage.name, depth): surrogate_stage(stage, depth, ctx.shape)
+        (stage.name, depth): distill.untrained(stage, depth, ctx.shape, SEED)
         for stage in ctx.space.stages
         for depth in stage.depths
     }
@@ -130,12 +128,7 @@ def get(ctx: Context, teacher: Teacher, progress: Progress | None = None) -> Poo
         identity,
         lambda: make(ctx, teacher, progress),
     )
-    torch.manual_seed(SEED)
     surrogates = untrained(ctx)
-    everything, path = as_module(surrogates), ctx.store.weights(STEP)
-    context.load(everything, path, metadata(ctx))
-    if context.digest(everything) != result.digest:
-        raise ValueError(
-            f"{path} has the digest {context.digest(everything)}, expected {result.digest}"
-        )
+    path = ctx.store.weights(STEP)
+    context.load(as_module(surrogates), path, metadata(ctx), result.digest)
     return Pool({key: module.eval() for key, module in surrogates.items()}, result)

@@ -13,6 +13,7 @@ import numpy as np
 import ensrepro
 from ensrepro import artifacts, evaluate, pareto, search
 from ensrepro.artifacts import Provenance
+from ensrepro.data import VALIDATION
 from ensrepro.ledger import Key, Ledger, Metrics
 from ensrepro.search import SearchResult
 from ensrepro.space import Architecture
@@ -62,7 +63,7 @@ def step_name(sampler: str, n_trials: int, seed: int, penalty_table: str) -> str
 def open_ledger(ctx: Context, teacher: Teacher, pool: Pool) -> Ledger:
     """The evaluations of this pool on these validation crops."""
     key = Key(
-        validation=ctx.validation_digest,
+        validation=ctx.recipes[VALIDATION],
         weights=f"{teacher.result.digest}-{pool.result.digest}",
         task=ctx.task.name,
         profile=ctx.profile.name,

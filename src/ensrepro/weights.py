@@ -1,0 +1,63 @@
+"""Weights on disk: float16 safetensors that carry a digest of their contents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensrepro.artifacts import write_bytes
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def digest(tensors: Tensors) -> str:
+    """SHA-256 of names, types, shapes and values, in order of the names; 16 hex digits."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        sha.update(f"{name} {array.dtype} {array.shape};".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()[:16]
+
+
+def load_weights(path: Path, metadata: Mapping[str, str]) -> dict[str, NDArray[np.float16]]:
+    """The tensors; a ValueError names a damaged file or one with other metadata than asked."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from None
+    for key, expected in metadata.items():
+        if found.get(key) != expected:
+            raise ValueError(f"{path} has {key}={found.get(key)!r}, expected {expected!r}")
+    if found.get("digest") != digest(tensors):
+        raise ValueError(f"{path} is damaged: its contents do not have the digest in its header")
+    return tensors
+
+
+def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Float16 safetensors with their digest; round the network too, so that results match.
+
+    A ValueError if the file exists and holds other weights: nothing is written over.
+    """
+    from safetensors.numpy import save
+
+    with np.errstate(over="ignore"):  # an overflow is told below, with the tensor's name
+        halves = {name: np.asarray(array, np.float16) for name, array in tensors.items()}
+    for name, array in halves.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} does not fit float16")
+    mark = digest(halves)
+    if path.exists() and digest(load_weights(path, {})) != mark:
+        raise ValueError(f"{path} holds other weights, expected the digest {mark}; move it away")
+    write_bytes(path, save(halves, metadata={**metadata, "digest": mark}))
