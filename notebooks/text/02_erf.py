@@ -156,7 +156,7 @@ teacher_r, distilled_r = widths["teacher"].radius_90, widths["distilled"].radius
 untrained_r, tuned_r = widths["untrained"].radius_90, widths["finetuned"].radius_90
 holds = untrained_r < distilled_r < teacher_r and abs(tuned_r - teacher_r) < abs(distilled_r - teacher_r)
 verdict = "holds" if holds else "does not hold"
-ceiling = erf.width(np.ones_like(fields["teacher"])).radius_90
+ceiling = erf.width(np.full_like(fields["teacher"], 1 / fields["teacher"].size)).radius_90
 say(
     f"* 90 % of the gradient lies within {teacher_r:.1f} px for the teacher's stage, {untrained_r:.1f} px for the untrained surrogate, "
     f"{distilled_r:.1f} px after distillation and {tuned_r:.1f} px after fine-tuning.\n"

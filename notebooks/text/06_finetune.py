@@ -26,7 +26,8 @@
 # **Cost.** In profile `mini` the committed networks are read and the restored photos computed: about a minute. Fine-tuning them anew
 # is part of `make reproduce`.
 #
-# **Expect** the gap to the teacher to shrink to a small part of what it was, within a few hundred steps.
+# **Look for** two kinds of candidates: those that start far below the teacher have something to win back; those that start next to it can
+# also lose, when a few hundred steps at a fresh learning rate disturb what was already good.
 
 # %% tags=["parameters"]
 task = "denoise"  # what is restored
