@@ -158,7 +158,7 @@ say(
     f"* Over all surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
     "its own stage's features, a decibel is not: only within a stage need the two agree.\n"
     "* A surrogate is trained on clean teacher features. In a hybrid it meets the features of other surrogates instead; "
-    "this mismatch is what fine-tuning repairs in [notebook 6](06_finetune.ipynb)."
+    "this mismatch is what fine-tuning has to repair, in notebook 6."
 )
 
 # %% [markdown]

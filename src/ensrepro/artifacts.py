@@ -225,7 +225,7 @@ def read_manifest(path: Path, step: str, kind: type[Result], identity: Mapping[s
     if content["step"] != step:
         raise ValueError(f"{path} is of the step {content['step']!r}, expected {step!r}")
     asked = plain(dict(identity))
-    for key in sorted(asked.keys() | content["identity"].keys()):
+    for key in [*asked, *sorted(content["identity"].keys() - asked.keys())]:
         found, expected = content["identity"].get(key), asked.get(key)
         if found != expected:
             raise ValueError(
