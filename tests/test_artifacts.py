@@ -31,15 +31,6 @@ MADE = Provenance(
 )
 IDENTITY = {"profile": "mini", "task": "denoise", "seed": 0, "shape": {"width": 8}, "steps": [1, 2]}
 ANSWER = Answer(24.25, "teacher", [{"stage": "encoder_1", "drop": 0.125}])
-METADATA = {"profile": "mini", "task": "denoise", "step": "teacher"}
-
-
-def tensors() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {
-        "stem.weight": rng.normal(size=(4, 3)).astype(np.float32),
-        "norm.weight": np.ones(5, np.float32),
-    }
 
 
 @pytest.fixture

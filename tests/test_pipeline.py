@@ -137,9 +137,10 @@ def test_progress_is_a_few_lines_in_a_file(monkeypatch, of):
     assert all(line.startswith("train: ") for line in lines)
 
 
-def test_progress_needs_no_terminal_at_all(monkeypatch):
+def test_progress_needs_no_terminal_at_all(monkeypatch, capfd):
     monkeypatch.setattr(sys, "__stderr__", None)
     pipeline.show_progress("train", 1, 1)
+    assert capfd.readouterr() == ("", "")
 
 
 # ---------------------------------------------------------------- jobs
