@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,32 +256,6 @@ def test_scores_are_those_of_the_named_protocol(pairs):
     mean = evaluate.mean(results)
     assert mean.psnr == pytest.approx(sum(r.psnr for r in results) / 5)
     assert mean.ssim == pytest.approx(sum(r.ssim for r in results) / 5)
-
-
-def noisy_ramp(sigma=0.1):
-    clean = np.repeat(np.linspace(0.2, 0.8, 64, dtype=np.float32)[:, None], 64, axis=1)
-    clean = np.repeat(clean[..., None], 3, axis=2)
-    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
-    return np.clip(clean + noise, 0, 1).astype(np.float32), clean
-
-
-def test_non_local_means_removes_most_of_the_noise_of_a_smooth_image():
-    degraded, clean = noisy_ramp()
-    restored = evaluate.non_local_means(degraded)
-    assert restored.dtype == np.float32
-    gain = metrics.psnr(restored, clean, "sidd") - metrics.psnr(degraded, clean, "sidd")
-    assert gain > 6
-
-
-def test_bm3d_runs_or_says_what_to_install(monkeypatch):
-    degraded, clean = noisy_ramp()
-    if artifacts.installed("bm3d") != "absent":
-        restored = evaluate.bm3d(degraded)
-        gain = metrics.psnr(restored, clean, "sidd") - metrics.psnr(degraded, clean, "sidd")
-        assert gain > 6
-    monkeypatch.setitem(sys.modules, "bm3d", None)
-    with pytest.raises(ImportError, match="pip install bm3d"):
-        evaluate.bm3d(degraded)
 
 
 # ---------------------------------------------------------------- many hybrids

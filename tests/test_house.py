@@ -39,9 +39,10 @@ ORDER = (
         "models.restormer",
     ),
     *("models.mambair", "models.hybrid", "models.official", "models"),
-    *("degrade", "data", "training", "distill", "images", "ledger", "evaluate", "search"),
+    *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
+    *("evaluate", "search"),
     *("erf", "latency", "tables", "figures"),
-    *("steps", "notebook", "pipeline", "cli", "__main__"),
+    *("steps", "notebook", "pipeline", "reproduce", "cli", "__main__"),
 )
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = ("space", "pareto", "metrics", "config", "artifacts", "weights", "paper", "tables")

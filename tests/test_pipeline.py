@@ -7,20 +7,16 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from ensrepro import artifacts, pipeline
-from ensrepro.config import PROFILES, Distillation, Phase, Schedule
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER
-from ensrepro.steps import finetune, pool, teacher
+from ensrepro.steps import finetune
 from ensrepro.steps.knee import KneeChoice
-
-SHORT = Schedule((Phase(1, 1, 16),), lr=1e-3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,17 +29,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty repository, and a profile `smoke` that is smaller still: trainings of one step."""
+    """An empty repository."""
     monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
-    smallest = replace(
-        PROFILES["smoke"],
-        teacher=SHORT,
-        distillation=Distillation(2, 16, SHORT, SHORT),
-        finetune=SHORT,
-        n_trials=3,
-        n_candidates=1,
-    )
-    monkeypatch.setitem(PROFILES, "smoke", smallest)
     return tmp_path
 
 
@@ -146,52 +133,14 @@ def test_progress_needs_no_terminal_at_all(monkeypatch, capfd):
 # ---------------------------------------------------------------- jobs
 
 
-def test_every_candidate_is_a_job_once_and_the_all_ssm_network_too(checkout):
+def test_every_candidate_is_a_job_once_and_so_is_what_they_are_compared_with(checkout):
     ctx = pipeline.start("06_finetune", task="denoise", profile="smoke").ctx
     one, two = (0, 1, 0, 0, 0, 0, 0, 0), (0, 2, 0, 0, 0, 0, 0, 0)
     choice = KneeChoice((one, two, one), (3, 4, 5), [])
-    assert pipeline.jobs_of(ctx, choice) == [(one, 0), (two, 0), (RESTORMER.all_ssm, 0)]
+    others = [(RESTORMER.all_ssm, 0), (RESTORMER.teacher, 0)]
+    assert pipeline.jobs_of(ctx, choice) == [(one, 0), (two, 0), *others]
     within = KneeChoice((RESTORMER.all_ssm, one), (0, 1), [])
-    assert pipeline.jobs_of(ctx, within) == [(RESTORMER.all_ssm, 0), (one, 0)]
-
-
-# ---------------------------------------------------------------- everything again
-
-
-def test_a_task_redone_from_nothing_gives_the_committed_numbers(checkout, tmp_path_factory):
-    root = tmp_path_factory.mktemp("again")
-    first = pipeline.reproduce("denoise", "smoke", root)
-    names = [row["quantity"] for row in first]
-    # nothing is committed: nothing to compare with, and nothing written into the repository
-    assert all(row["committed"] is None and row["difference"] is None for row in first)
-    assert files(checkout) == {}
-    for start, n in (("swap drop dB", 22), ("identity drop dB", 8), ("chosen test dB, seed", 1)):
-        assert sum(name.startswith(start) for name in names) == n
-    assert {"hypervolume", "knee architecture", "teacher test dB, teacher"} < set(names)
-
-    for name in ("results", "weights"):  # commit what was made, then redo it elsewhere
-        (root / name).rename(checkout / name)
-    before = files(checkout)
-    again = pipeline.reproduce("denoise", "smoke", tmp_path_factory.mktemp("third"))
-    assert [row["quantity"] for row in again] == names
-    assert [row["committed"] for row in again] == [row["reproduced"] for row in first]
-    # BM3D's own threads change its last digits; everything else is the same bit for bit
-    assert [row for row in again if row["difference"] != 0 and "bm3d" not in row["quantity"]] == []
-    assert max(abs(row["difference"]) for row in again) < 1e-6
-    assert files(checkout) == before
-
-
-def test_committed_results_that_do_not_fit_are_refused_before_anything_is_trained(
-    checkout, tmp_path, monkeypatch
-):
-    empty = b'{"step": "teacher", "identity": {}, "provenance": {}, "result": {}}'
-    for step in (teacher.STEP, pool.STEP, "search-nsga2-3-blocks-s0"):
-        path = checkout / "results" / "smoke" / "denoise" / f"{step}.json"
-        artifacts.write_bytes(path, empty)
-    monkeypatch.setattr(teacher, "make", None)
-    with pytest.raises(ValueError, match=r"teacher\.json was made with"):
-        pipeline.reproduce("denoise", "smoke", tmp_path / "again")
-    assert not (tmp_path / "again").exists()
+    assert pipeline.jobs_of(ctx, within) == [others[0], (one, 0), others[1]]
 
 
 def test_seeds_of_the_chosen_architecture_are_those_of_the_profile(checkout):

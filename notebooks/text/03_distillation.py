@@ -56,9 +56,11 @@ run = pipeline.start(
 # of its eight stages is replaced by the identity in turn. A stage that can go without a loss is *dead*; any surrogate of it
 # looks perfect, and a search over it shows nothing.
 #
-# Dead stages are no accident. Sensor noise is independent from pixel to pixel, so averaging over a few pixels removes much of it, and the
-# stages at half and quarter resolution see enough pixels to do so. A deeper stage is alive only if something is left for it to do. That is why
-# the noise here is that of a night shot; and whether it is strong enough is what the bars say.
+# Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
+# enough pixels for that. So the noise here is that of a night shot behind a color filter ([A15](../assumptions.md)): neighbors share it, and
+# averaging takes a wider view. How wide can be counted. A block looks two pixels around with two convolutions of 3×3, six blocks at a quarter
+# of the size look 6 · 2 · 4 = 48 pixels around, and two such stages stand before and after the bottleneck: together they already see more than
+# the whole training patch of 64 pixels. Whether the bottleneck finds anything left to do is what the bars say.
 
 # %%
 drops = run.teacher.result.identity_drops

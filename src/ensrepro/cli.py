@@ -70,17 +70,20 @@ def list_command(_arguments: argparse.Namespace) -> None:
 
 def reproduce_command(arguments: argparse.Namespace) -> None:
     """Redo a task from nothing and report the differences from what is committed."""
-    from ensrepro import pipeline
+    from ensrepro.reproduce import reproduce
     from ensrepro.training import DivergedError
 
     try:
-        rows = pipeline.reproduce(arguments.task, arguments.profile)
+        done = reproduce(arguments.task, arguments.profile)
     except DivergedError as error:
         raise notebook.RunError(str(error)) from error
+    if done.n_found:
+        print(f"{done.n_found} results of an earlier call were taken as they are")
     columns = ("quantity", "committed", "reproduced", "difference")
-    lines = [columns, *([number(row[column]) for column in columns] for row in rows)]
+    lines = [columns, *([number(row[column]) for column in columns] for row in done.rows)]
+    width = max(len(line[0]) for line in lines)
     for name, *numbers in lines:
-        print(f"{name:<36}", *(f"{text:>12}" for text in numbers))
+        print(f"{name:<{width}}", *(f"{text:>12}" for text in numbers))
 
 
 def restore_command(arguments: argparse.Namespace) -> None:

@@ -103,6 +103,7 @@ class Profile:
     price: str
     width: int
     mambair: MambaIRShape
+    pretraining: Schedule | None
     teacher: Schedule
     distillation: Distillation
     finetune: Schedule
@@ -115,13 +116,18 @@ class Profile:
 
 @dataclass(frozen=True)
 class Task:
-    """What is restored: input channels, LayerNorm of the teacher, metric protocol."""
+    """What is restored: input channels, LayerNorm of the teacher, metric protocol.
+
+    The teacher is first trained on the degradation `starts_from`, where the profile has a schedule
+    for it (assumption A27).
+    """
 
     name: str
     what: str
     in_channels: int
     norm: str
     protocol: str
+    starts_from: str
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ SMOKE = Profile(
     price="seconds a notebook on one CPU core; its numbers mean nothing",
     width=8,
     mambair=MambaIRShape(expand=1.0, d_state=4, inner_multiple=16),
+    pretraining=SMOKE_SCHEDULE,
     teacher=SMOKE_SCHEDULE,
     distillation=Distillation(4, 32, SMOKE_SCHEDULE, SMOKE_SCHEDULE),
     finetune=SMOKE_SCHEDULE,
@@ -156,8 +163,11 @@ MINI = Profile(
     width=8,
     # assumption A6: the inner width is 16 at 8 and 16 channels, else the stage's own width
     mambair=MambaIRShape(expand=1.0, d_state=4, inner_multiple=16),
-    teacher=Schedule(
+    pretraining=Schedule(
         (Phase(3200, 4, 64), Phase(800, 2, 96)), lr=1.2e-3, hold=0.3, warmup=50, clip=0.05
+    ),
+    teacher=Schedule(
+        (Phase(1600, 4, 64), Phase(800, 2, 96)), lr=8e-4, hold=0.3, warmup=50, clip=0.05
     ),
     distillation=Distillation(
         n_patches=256,
@@ -165,7 +175,7 @@ MINI = Profile(
         schedule=Schedule((Phase(400, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
         full_resolution=Schedule((Phase(600, 4, 64),), lr=3e-3, warmup=20, clip=1.0),
     ),
-    finetune=Schedule((Phase(270, 4, 64), Phase(80, 2, 96)), lr=6e-4, warmup=20, clip=0.05),
+    finetune=Schedule((Phase(270, 4, 64), Phase(80, 2, 96)), lr=3e-4, warmup=20, clip=0.05),
     evaluation=Evaluation(n_validation=8, validation_size=96, n_test=4, test_size=None),
     n_trials=500,
     n_candidates=5,
@@ -178,6 +188,7 @@ SMALL = Profile(
     price="meant for a GPU, never run so far: this edition computes on the CPU only",
     width=16,
     mambair=MambaIRShape(expand=1.0, d_state=8, inner_multiple=16),
+    pretraining=Schedule((Phase(4000, 16, 64),), lr=8e-4, hold=0.3, warmup=100, clip=0.05),
     teacher=Schedule(
         (Phase(4000, 16, 64), Phase(2000, 8, 128)), lr=8e-4, hold=0.3, warmup=100, clip=0.05
     ),
@@ -213,6 +224,7 @@ PAPER = Profile(
     price="the paper's own scale; needs data sets that this edition does not read yet",
     width=48,
     mambair=MambaIRShape(expand=1.5, d_state=16),
+    pretraining=None,
     teacher=RESTORMER_SCHEDULE,
     # assumption A19: the paper gives no schedule for its surrogates
     distillation=Distillation(
@@ -235,7 +247,9 @@ PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
 
 TASKS = {
     # BiasFree LayerNorm as in the released real-denoising network; SIDD's protocol (float, peak 1)
-    "denoise": Task("denoise", "sensor noise of a night shot", 3, "bias_free", "sidd"),
+    "denoise": Task(
+        "denoise", "sensor noise of a night shot", 3, "bias_free", "sidd", "white_noise"
+    ),
 }
 
 

@@ -9,7 +9,7 @@ Images are (H, W, 3) float32 in [0, 1]; batches are (B, 3, H, W) tensors.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -26,12 +26,13 @@ from ensrepro.degrade import DEGRADATIONS, Image, to_linear, to_srgb
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-RECIPE = 1  # raised when crops, augmentation or seeding change in a way that no name here tells
+RECIPE = 2  # raised when crops, augmentation or seeding change in a way that no name here tells
 LEAVES_SHARE = 0.25  # of the training patches
 N_LEAVES, LEAVES_SIZE, LEAVES_PER_IMAGE = 16, 256, 1500
 GAINS = (0.5, 1.2)  # exposure, in linear light
 
-Degrade = Callable[[Image, Generator], Image]
+# Seeds of training have two words, those of evaluation three: they never draw the same numbers.
+VALIDATION_WORD, TEST_WORD = 1, 2
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ class Pair(NamedTuple):
     clean: Image
 
 
-def recipe(split: str, task: str, n: int | None = None, size: int | None = None) -> str:
+def recipe(split: str, degradation: str, n: int | None = None, size: int | None = None) -> str:
     """Hash of what a split's images are made from: files, crops, degradation; 16 hex digits.
 
     It is the same on every machine, which pixels are not: their last bits follow the processor.
     """
-    settings = (RECIPE, split, DEGRADATIONS[task], n, size, LEAVES_SHARE, LEAVES_SIZE, GAINS)
+    settings = (RECIPE, split, DEGRADATIONS[degradation], n, size, LEAVES_SHARE, LEAVES_SIZE, GAINS)
     sha = hashlib.sha256(repr(settings).encode())
     for photo in photos(split):
         sha.update(repr(photo).encode())
@@ -182,12 +183,12 @@ def to_tensor(images: Sequence[Image]) -> Tensor:
     return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
 
-def training_batch(task: str, seed: int, step: int, phase: Phase) -> tuple[Tensor, Tensor]:
+def training_batch(degradation: str, seed: int, step: int, phase: Phase) -> tuple[Tensor, Tensor]:
     """Degraded and clean patches, (B, 3, patch, patch) each: a pure function of (seed, step).
 
     So a resumed training sees the very batches that an uninterrupted one sees.
     """
-    degrade: Degrade = named("task", task, DEGRADATIONS)
+    degrade = named("degradation", degradation, DEGRADATIONS)
     rng = np.random.default_rng([seed, step])
     natural, leaves = training_images(seed)
     clean = [
@@ -200,27 +201,31 @@ def training_batch(task: str, seed: int, step: int, phase: Phase) -> tuple[Tenso
     return to_tensor(degraded), to_tensor(clean)
 
 
-def validation_pairs(task: str, n: int, size: int) -> list[Pair]:
+def validation_pairs(degradation: str, n: int, size: int) -> list[Pair]:
     """`n` fixed crops of `size` pixels a side, in turn from each validation photo.
 
-    The same for every seed of a training: crops and noise depend on (n, size) alone. Assumption A8.
+    The same for every seed of a training: crops and noise depend on (n, size) alone, and the
+    strengths of the degradation are spread evenly. Assumption A8.
     """
-    degrade: Degrade = named("task", task, DEGRADATIONS)
+    degrade = named("degradation", degradation, DEGRADATIONS)
     if n < 1:
         raise ValueError(f"n is {n}; expected at least 1 validation crop")
     sources = photos(VALIDATION)
     pairs = []
     for i in range(n):
-        rng = np.random.default_rng([1, i, size])
+        rng = np.random.default_rng([VALIDATION_WORD, i, size])
         photo = sources[i % len(sources)]
         clean = random_crop([load(photo)], size, rng)
-        pairs.append(Pair(f"{photo.name}-{i}", degrade(clean, rng), clean))
+        pairs.append(Pair(f"{photo.name}-{i}", degrade(clean, rng, (i + 0.5) / n), clean))
     return pairs
 
 
-def test_pairs(task: str, n: int | None = None, size: int | None = None) -> list[Pair]:
-    """The first `n` test photos (all if None), whole or a centered square of `size` pixels."""
-    degrade: Degrade = named("task", task, DEGRADATIONS)
+def test_pairs(degradation: str, n: int | None = None, size: int | None = None) -> list[Pair]:
+    """The first `n` test photos (all if None), whole or a centered square of `size` pixels.
+
+    The strengths of the degradation are spread evenly over all test photos, in their order.
+    """
+    degrade = named("degradation", degradation, DEGRADATIONS)
     sources = photos(TEST)
     if n is not None and not 0 < n <= len(sources):
         raise ValueError(f"n is {n}; expected 1..{len(sources)}, the number of test photos")
@@ -230,5 +235,7 @@ def test_pairs(task: str, n: int | None = None, size: int | None = None) -> list
         if size is not None:
             check_size(size, [clean])
             clean = crop(clean, (clean.shape[0] - size) // 2, (clean.shape[1] - size) // 2, size)
-        pairs.append(Pair(photo.name, degrade(clean, np.random.default_rng([2, i])), clean))
+        rng = np.random.default_rng([TEST_WORD, i, len(sources)])
+        degraded = degrade(clean, rng, (i + 0.5) / len(sources))
+        pairs.append(Pair(photo.name, degraded, clean))
     return pairs

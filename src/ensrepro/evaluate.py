@@ -172,35 +172,6 @@ def degraded(image: Image) -> Image:
     return image
 
 
-def non_local_means(image: Image) -> Image:
-    """Non-local means with the noise level estimated from the image itself; (H, W, 3)."""
-    from skimage.restoration import denoise_nl_means, estimate_sigma
-
-    sigma = float(np.mean(estimate_sigma(image, channel_axis=-1)))
-    restored = denoise_nl_means(
-        image,
-        patch_size=5,
-        patch_distance=6,
-        h=0.8 * sigma,
-        sigma=sigma,
-        fast_mode=True,
-        channel_axis=-1,
-    )
-    return np.clip(restored, 0, 1).astype(np.float32)
-
-
-def bm3d(image: Image) -> Image:
-    """BM3D with the noise level estimated from the image itself; needs the package `bm3d`."""
-    try:
-        from bm3d import bm3d_rgb
-    except ImportError:
-        raise ImportError("BM3D needs an optional package: pip install bm3d") from None
-    from skimage.restoration import estimate_sigma
-
-    sigma = float(np.mean(estimate_sigma(image, channel_axis=-1)))
-    return np.clip(bm3d_rgb(image, sigma), 0, 1).astype(np.float32)
-
-
 class Suffix(NamedTuple):
     """An architecture and how many of its first stages are those of the one before it."""
 

@@ -1,4 +1,4 @@
-"""What notebooks and the command line call: start and finish a notebook, redo a whole task."""
+"""What a notebook calls: start, ask for parts, show, finish."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, pareto
-from ensrepro.artifacts import Store
 from ensrepro.search import SAMPLERS
 from ensrepro.space import PENALTY_TABLES, RESTORMER
-from ensrepro.steps import context, finetune, knee, pool, search, teacher
+from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
 from ensrepro.steps.knee import KneeChoice
@@ -25,8 +24,6 @@ from ensrepro.steps.teacher import Teacher
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-REPRODUCED = "reproduced"  # the folder that `reproduce` fills
 
 # What a notebook's own parameters may be; those that are not here are integers >= 0.
 CHOICES: dict[str, Collection[str]] = {
@@ -164,75 +161,12 @@ def start(
 
 
 def jobs_of(ctx: Context, choice: KneeChoice) -> list[Job]:
-    """Every candidate once, the knee with all seeds, and the all-SSM network to compare with."""
-    jobs: list[Job] = [(architecture, 0) for architecture in choice.candidates]
-    return [*dict.fromkeys([*jobs, (ctx.space.all_ssm, 0)])]
+    """Each candidate, then what they are compared with: all-SSM, and the teacher as long again."""
+    architectures = [*choice.candidates, ctx.space.all_ssm, ctx.space.teacher]
+    return [(architecture, 0) for architecture in dict.fromkeys(architectures)]
 
 
 def seeds_of(ctx: Context, chosen: Finetuned) -> list[Job]:
     """The chosen architecture with every seed of the profile."""
     architecture = ctx.space.architecture(chosen.result.architecture)
     return [(architecture, seed) for seed in range(ctx.profile.n_seeds)]
-
-
-def on_file(ctx: Context, steps: Sequence[str]) -> bool:
-    """Whether all these steps have their manifest, so that nothing would be computed."""
-    return all(ctx.store.manifest(step).exists() for step in steps)
-
-
-def headline(run: Run, *, only_on_file: bool = False) -> dict[str, float]:
-    """The numbers that a repetition of everything is compared by.
-
-    With `only_on_file` those of finished steps alone, and nothing is computed.
-    """
-    ctx = run.ctx
-    search_step = search.step_name("nsga2", ctx.profile.n_trials, run.seed, "blocks")
-    steps = (teacher.STEP, pool.STEP, search_step)
-    if only_on_file and not on_file(ctx, steps):
-        return {}
-    base, parts = run.teacher, run.pool
-    numbers = {f"teacher test dB, {k}": v for k, v in finetune.mean_test(base.result.test).items()}
-    numbers |= {f"identity drop dB, {k}": v for k, v in base.result.identity_drops.items()}
-    numbers |= {
-        f"swap drop dB, {row['stage']} {row['depth']}": row["psnr_drop"]
-        for row in parts.result.rows
-    }
-    found = run.search("nsga2")
-    numbers["hypervolume"] = found.hypervolume[-1]
-    choice = knee.choose(ctx, found)
-    numbers["knee architecture"] = ctx.space.index(choice.knee)
-    jobs: list[Job] = [(architecture, 0) for architecture in choice.candidates]
-    if only_on_file and not on_file(ctx, [finetune.job_name(ctx, job) for job in jobs]):
-        return numbers
-    jobs = seeds_of(ctx, finetune.best(run.finetuned(jobs)))
-    if only_on_file:
-        jobs = [job for job in jobs if on_file(ctx, [finetune.job_name(ctx, job)])]
-    for finetuned in run.finetuned(jobs):
-        psnr = finetune.mean_test(finetuned.result.test)
-        numbers[f"chosen test dB, seed {finetuned.result.seed}"] = next(iter(psnr.values()))
-    return numbers
-
-
-def reproduce(task: str, profile: str, root: Path | None = None) -> list[dict[str, Any]]:
-    """Redo every step from nothing below `reproduced/` and compare with what is committed.
-
-    Rows of quantity, committed, reproduced and difference; None where nothing is committed. A
-    killed call goes on where it was.
-    """
-    ctx = context.open_context(profile, task)
-    parameters: dict[str, Parameter] = {"task": task, "profile": profile, "seed": 0, "out": ""}
-    started = time.perf_counter()
-    # committed results that do not fit are refused now, not after the training
-    committed = headline(Run("reproduce", ctx, parameters, started), only_on_file=True)
-    fresh = Store(profile, task, (root or artifacts.repository() / REPRODUCED).absolute())
-    fresh_ctx = Context(ctx.profile, ctx.task, ctx.pair, fresh)
-    again = headline(Run("reproduce", fresh_ctx, parameters, started))
-    return [
-        {
-            "quantity": name,
-            "committed": committed.get(name),
-            "reproduced": value,
-            "difference": None if name not in committed else value - committed[name],
-        }
-        for name, value in again.items()
-    ]

@@ -19,7 +19,7 @@ from ensrepro.artifacts import Store
 from ensrepro.config import PAIRS, PROFILES, TASKS
 from ensrepro.models.hybrid import assemble
 from ensrepro.space import RESTORMER, penalty
-from ensrepro.steps import context, finetune, knee, pool, search, teacher
+from ensrepro.steps import baselines, context, finetune, knee, pool, search, teacher
 from ensrepro.steps.context import Context
 
 JOB = ((0, 3, 0, 4, 0, 0, 2, 1), 0)
@@ -46,7 +46,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     parts = pool.get(ctx, base)
     run = search.get(ctx, base, parts)
     tuned = finetune.get(ctx, base, parts, JOB)
-    return SimpleNamespace(ctx=ctx, teacher=base, pool=parts, search=run, finetuned=tuned)
+    rows = [row for method in ("input", "nlm") for row in baselines.get(ctx, method).rows]
+    return SimpleNamespace(
+        ctx=ctx, teacher=base, pool=parts, search=run, finetuned=tuned, baselines=rows
+    )
 
 
 @pytest.fixture
@@ -94,6 +97,7 @@ def test_a_second_call_computes_nothing_and_finds_the_same(made, nothing_compute
     assert search.get(ctx, base, parts) == made.search
     assert finetune.get(ctx, base, parts, JOB).result == made.finetuned.result
     assert [f.result for f in finetune.get_many(ctx, base, parts, [JOB])] == [made.finetuned.result]
+    assert [row for m in ("input", "nlm") for row in baselines.get(ctx, m).rows] == made.baselines
     for name, tensor in made.teacher.net.state_dict().items():
         assert torch.equal(base.net.state_dict()[name], tensor), name
     assert files(ctx.store.root) == before
@@ -103,22 +107,80 @@ def test_another_process_with_the_same_profile_ends_with_the_same_weights(made, 
     again = teacher.get(context_in(tmp_path))
     assert again.result.digest == made.teacher.result.digest
     assert again.result.losses == made.teacher.result.losses
-    both = zip(again.result.test, made.teacher.result.test, strict=True)
-    assert all(one == two for one, two in both if one["method"] != "bm3d")  # BM3D has own threads
+    assert again.result.test == made.teacher.result.test
 
 
-def test_the_teacher_learned_and_its_test_rows_name_every_method(made):
+def test_the_teacher_learned_and_is_scored_on_the_test_photos(made):
     result, net = made.teacher.result, made.teacher.net
     assert result.n_parameters == sum(p.numel() for p in net.parameters())
     assert not net.training
     assert net.output.weight.abs().max() > 0  # it started at zero
     assert list(result.identity_drops) == [stage.name for stage in RESTORMER.stages]
-    assert {row["method"] for row in result.test} >= {"input", "nlm", "teacher"}
-    [photo] = made.ctx.test
-    found = next(row for row in result.test if row["method"] == "teacher")
+    [photo], [found] = made.ctx.test, result.test
+    assert found["method"] == "teacher"
     image = evaluate.restore(net, photo.degraded)
     expected = evaluate.metrics.psnr(image, photo.clean, "sidd")
     assert (found["image"], found["psnr"]) == ("coffee", pytest.approx(expected, abs=1e-9))
+
+
+def test_the_teacher_starts_from_a_network_trained_on_an_easier_degradation(made):
+    begun, digest = teacher.start(made.ctx)
+    assert digest == made.teacher.result.start
+    assert begun.output.weight.abs().max() > 0
+    schedule = made.ctx.profile.pretraining
+    expected = teacher.untrained(made.ctx)
+    first, _ = data.training_batch("white_noise", teacher.SEED, 0, schedule.phase_at(0))
+    assert torch.equal(expected(first), first)  # untrained, it returns its input
+    assert not torch.equal(begun(first), first)
+
+
+def test_a_profile_without_a_first_training_starts_from_random_weights(made):
+    plain = replace(made.ctx, profile=replace(made.ctx.profile, pretraining=None))
+    net, digest = teacher.start(plain)
+    assert digest == ""
+    assert context.digest(net) == context.digest(teacher.untrained(made.ctx))
+    assert "move it away" in refusal(lambda: teacher.get(plain))  # its identity is another one
+
+
+def test_a_gain_is_paired_by_photo_whatever_the_order():
+    rows = [{"image": name, "psnr": psnr} for name, psnr in (("a", 21.0), ("b", 33.0), ("c", 27.0))]
+    reference = [{"image": n, "psnr": p} for n, p in (("c", 25.0), ("b", 32.0), ("a", 18.0))]
+    gain = finetune.paired_gain(rows, reference)
+    # gains 3, 1, 2: mean 2, standard deviation 1
+    assert gain == (pytest.approx(2.0), pytest.approx(3**-0.5), 3)
+    alone = finetune.paired_gain(rows[:1], reference)
+    assert alone.mean == 3.0
+    assert np.isnan(alone.standard_error)
+
+
+def test_a_baseline_is_scored_on_the_same_photos(made):
+    [photo] = made.ctx.test
+    noisy, means = made.baselines
+    assert (noisy["method"], noisy["image"]) == ("input", "coffee")
+    assert noisy["psnr"] == evaluate.metrics.psnr(photo.degraded, photo.clean, "sidd")
+    assert (means["method"], means["image"]) == ("nlm", "coffee")
+    assert means["psnr"] > noisy["psnr"]
+
+
+def test_bm3d_counts_only_where_it_is_installed_or_on_file(made, copied, monkeypatch):
+    monkeypatch.setattr(baselines.artifacts, "installed", lambda _: "absent")
+    assert not baselines.available(made.ctx, "bm3d")
+    assert {row["method"] for row in baselines.rows(made.ctx)} == {"input", "nlm"}
+    path = copied.store.manifest(baselines.step_name("nlm"))
+    content = json.loads(path.read_text())
+    content |= {"step": "baseline-bm3d", "identity": {**content["identity"], "method": "bm3d"}}
+    path.with_name("baseline-bm3d.json").write_text(json.dumps(content))
+    assert baselines.available(copied, "bm3d")
+    assert len(baselines.rows(copied)) == 3
+
+
+def test_a_context_that_may_not_compute_says_what_is_missing(made, nothing_computed):
+    reading = replace(made.ctx, may_compute=False)
+    base = teacher.get(reading)
+    parts = pool.get(reading, base)
+    assert search.get(reading, base, parts) == made.search
+    with pytest.raises(FileNotFoundError, match=r"s1\.json does not exist, and nothing may be"):
+        list(finetune.get_many(reading, base, parts, [(JOB[0], 1), (JOB[0], 2)]))
 
 
 def test_what_is_saved_is_what_was_measured(made):
@@ -242,7 +304,7 @@ def test_damaged_weights_are_refused_by_name_and_left_alone(copied, made):
 def test_weights_of_another_profile_task_or_step_are_refused(copied, tmp_path):
     path = copied.store.weights("teacher")
     own = weights.load_weights(path, {})
-    metadata = teacher.metadata(copied)
+    metadata = teacher.metadata(copied, "teacher")
     for key, value in (("profile", "mini"), ("task", "derain"), ("step", "pool")):
         path.unlink()  # nothing is written over
         weights.save_weights(path, own, {**metadata, key: value})
@@ -256,14 +318,14 @@ def test_weights_of_another_training_are_refused(copied, made):
     own = dict(weights.load_weights(path, {}))
     own["output.weight"] = own["output.weight"] + np.float16(0.25)
     path.unlink()  # nothing is written over
-    weights.save_weights(path, own, teacher.metadata(copied))
+    weights.save_weights(path, own, teacher.metadata(copied, "teacher"))
     message = refusal(lambda: teacher.get(copied))
     assert str(path) in message
     assert made.teacher.result.digest in message
 
 
 def test_weights_with_other_names_or_shapes_are_refused(copied):
-    path, metadata = copied.store.weights("teacher"), teacher.metadata(copied)
+    path, metadata = copied.store.weights("teacher"), teacher.metadata(copied, "teacher")
     own = dict(weights.load_weights(path, {}))
     fewer = {name: array for name, array in own.items() if name != "stem.weight"}
     path.unlink()  # nothing is written over

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,18 +22,23 @@ from ensrepro.models.hybrid import NetworkShape, UNet, network_shape, set_weight
 from ensrepro.space import RESTORMER, Space
 from ensrepro.training import History
 
+Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
 
 
 @dataclass(frozen=True)
 class Context:
-    """One profile and task, and where their files are."""
+    """One profile and task, and where their files are.
+
+    Without `may_compute` a result that is not on file is a FileNotFoundError.
+    """
 
     profile: Profile
     task: Task
     pair: Pair
     store: Store
+    may_compute: bool = True
 
     @property
     def space(self) -> Space:
@@ -82,6 +87,19 @@ class Context:
             "images": self.recipes,
             **made_from,
         }
+
+    def result(
+        self,
+        step: str,
+        kind: type[Result],
+        identity: Mapping[str, Any],
+        make: Callable[[], tuple[Result, Provenance]],
+    ) -> Result:
+        """A step's result: from its manifest, or made now and saved. Never written over."""
+        path = self.store.manifest(step)
+        if not self.may_compute and not path.exists():
+            raise FileNotFoundError(f"{path} does not exist, and nothing may be computed")
+        return artifacts.load_or_run(path, step, kind, identity, make)
 
     def provenance(self, seed: int, started: float) -> Provenance:
         """`started` is a time.perf_counter() reading."""
@@ -181,12 +199,17 @@ def train(
     *,
     seed: int,
     name: str,
+    start: str = "",
+    degradation: str = "",
     progress: Progress | None = None,
 ) -> History:
-    """Train a whole network on the task's training patches, on one thread.
+    """Train a whole network on the training patches, on one thread.
 
-    It ends rounded to float16.
+    `start` is a digest of the weights that it starts from, if any. With a `degradation` that is not
+    the task's own there is no validation. The network ends rounded to float16.
     """
+    seen = degradation or ctx.task.name
+    made_from = {"images": data.recipe(data.TRAIN, seen)} | ({"start": start} if start else {})
 
     def report(done: int, history: History) -> None:
         if progress is not None:
@@ -195,12 +218,12 @@ def train(
     with one_thread():
         history = training.fit(
             net,
-            partial(data.training_batch, ctx.task.name, seed),
+            partial(data.training_batch, seen, seed),
             schedule,
             seed=seed,
             checkpoint=ctx.store.checkpoint(name),
-            made_from={"images": ctx.recipes[data.TRAIN]},
-            validate=ctx.psnr,
+            made_from=made_from,
+            validate=None if degradation else ctx.psnr,
             progress=report,
         )
     round_to_half(net)

@@ -12,12 +12,12 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ensrepro import artifacts, evaluate
+from ensrepro import evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.models.hybrid import UNet, assemble, build
 from ensrepro.space import Architecture
@@ -104,13 +104,7 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
         teacher=base.result.digest,
         pool=parts.result.digest,
     )
-    result = artifacts.load_or_run(
-        ctx.store.manifest(name),
-        name,
-        FinetuneResult,
-        identity,
-        lambda: make(ctx, base, parts, job),
-    )
+    result = ctx.result(name, FinetuneResult, identity, lambda: make(ctx, base, parts, job))
     net = build(job[0], ctx.shape, ctx.space)
     context.load(net, ctx.store.weights(name), metadata(ctx, job), result.digest)
     return Finetuned(net.eval(), result)
@@ -126,7 +120,7 @@ def _worker(ctx: Context, job: Job) -> None:
 def get_many(ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]) -> Iterator[Finetuned]:
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
     missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
-    if ctx.n_processes > 1 and len(missing) > 1:
+    if ctx.may_compute and ctx.n_processes > 1 and len(missing) > 1:
         with ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn")) as executor:
             list(executor.map(partial(_worker, ctx), missing))
     for job in jobs:
@@ -136,6 +130,22 @@ def get_many(ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]) -> I
 def best(results: Iterable[Finetuned]) -> Finetuned:
     """The highest validation PSNR after fine-tuning (assumption A12); test photos are not seen."""
     return max(results, key=lambda finetuned: finetuned.result.after)
+
+
+class Gain(NamedTuple):
+    """Mean over photos of a difference in PSNR (dB), and the standard error of that mean."""
+
+    mean: float
+    standard_error: float
+    n: int
+
+
+def paired_gain(rows: Sequence[dict[str, Any]], reference: Sequence[dict[str, Any]]) -> Gain:
+    """What one network gains over another, photo by photo; NaN as the error of a single photo."""
+    psnr = {row["image"]: row["psnr"] for row in reference}
+    gains = np.array([row["psnr"] - psnr[row["image"]] for row in rows])
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
+    return Gain(float(gains.mean()), float(error), len(gains))
 
 
 def mean_test(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

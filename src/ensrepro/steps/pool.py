@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ensrepro import artifacts, data, distill, evaluate
+from ensrepro import data, distill, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.distill import Distilled, Fidelity, Key
 from ensrepro.steps import context
@@ -121,13 +121,7 @@ def get(ctx: Context, teacher: Teacher, progress: Progress | None = None) -> Poo
     identity = ctx.identity(
         distillation=asdict(ctx.profile.distillation), seed=SEED, teacher=teacher.result.digest
     )
-    result = artifacts.load_or_run(
-        ctx.store.manifest(STEP),
-        STEP,
-        PoolResult,
-        identity,
-        lambda: make(ctx, teacher, progress),
-    )
+    result = ctx.result(STEP, PoolResult, identity, lambda: make(ctx, teacher, progress))
     surrogates = untrained(ctx)
     path = ctx.store.weights(STEP)
     context.load(as_module(surrogates), path, metadata(ctx), result.digest)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import ensrepro
-from ensrepro import artifacts, evaluate, pareto, search
+from ensrepro import evaluate, pareto, search
 from ensrepro.artifacts import Provenance
 from ensrepro.data import VALIDATION
 from ensrepro.ledger import Key, Ledger, Metrics
@@ -143,10 +143,6 @@ def get(
     identity = ctx.identity(
         teacher=teacher.result.digest, pool=pool.result.digest, batch=settings.batch
     )
-    return artifacts.load_or_run(
-        ctx.store.manifest(step),
-        step,
-        SearchSummary,
-        identity,
-        lambda: make(ctx, teacher, pool, settings, progress),
+    return ctx.result(
+        step, SearchSummary, identity, lambda: make(ctx, teacher, pool, settings, progress)
     )

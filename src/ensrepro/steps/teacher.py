@@ -1,4 +1,8 @@
-"""Step 1, the teacher: a Restormer trained on the task (section 3.2)."""
+"""Step 1, the teacher: a Restormer trained on the task (section 3.2).
+
+A small teacher is trained on an easier degradation first (assumption A27), which is a step with a
+manifest and weights of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,37 @@ from typing import Any
 import torch
 from torch import nn
 
-from ensrepro import artifacts, evaluate
+from ensrepro import data, evaluate
 from ensrepro.artifacts import Provenance
+from ensrepro.config import Schedule
 from ensrepro.models.hybrid import UNet, build
 from ensrepro.steps import context
 from ensrepro.steps.context import Context, Progress
 
-STEP = "teacher"
+PRETRAINING, STEP = "pretraining", "teacher"
 SEED = 0  # one teacher a task (assumption A16)
+PATCHES_SEED = 10  # of the second training's patches: not those of the first, nor of fine-tuning
+
+
+@dataclass(frozen=True)
+class PretrainingResult:
+    """The weights by digest, and their training; `losses` are means over 50 steps."""
+
+    digest: str
+    seconds: float
+    losses: list[float]
 
 
 @dataclass(frozen=True)
 class TeacherResult:
     """The teacher's weights by digest, its training, and what its stages are worth.
 
+    `start` is the digest of the weights that its training began with, "" for random ones.
     `losses` are means over 50 steps; `validation` holds [step, dB]; `identity_drops` dB a stage;
-    `test` rows of method, image, psnr, ssim for the input, the classical methods and the teacher.
+    `test` rows of method, image, psnr, ssim.
     """
 
+    start: str
     digest: str
     n_parameters: int
     seconds: float
@@ -57,44 +74,83 @@ def untrained(ctx: Context) -> UNet:
     return net
 
 
-def classical(ctx: Context) -> list[dict[str, Any]]:
-    """Test rows of the degraded input and of the classical denoisers that are installed."""
-    rows = ctx.rows("input", evaluate.degraded)
-    rows += ctx.rows("nlm", evaluate.non_local_means)
-    if artifacts.installed("bm3d") != "absent":
-        rows += ctx.rows("bm3d", evaluate.bm3d)
-    return rows
+def metadata(ctx: Context, step: str) -> dict[str, str]:
+    """What the weights file of a step says of itself."""
+    return {"step": step, "profile": ctx.profile.name, "task": ctx.task.name}
 
 
-def metadata(ctx: Context) -> dict[str, str]:
-    """What the weights file says of itself."""
-    return {"step": STEP, "profile": ctx.profile.name, "task": ctx.task.name}
+def make_pretraining(
+    ctx: Context, schedule: Schedule, progress: Progress | None
+) -> tuple[PretrainingResult, Provenance]:
+    """Train on the degradation that the task starts from, and save the weights."""
+    started, net = time.perf_counter(), untrained(ctx)
+    history = context.train(
+        *(ctx, net, schedule),
+        seed=SEED,
+        name=PRETRAINING,
+        degradation=ctx.task.starts_from,
+        progress=progress,
+    )
+    context.save(net, ctx.store.new_weights(PRETRAINING), metadata(ctx, PRETRAINING))
+    losses = context.loss_curve(history.losses)
+    result = PretrainingResult(context.digest(net), history.seconds, losses)
+    return result, ctx.provenance(SEED, started)
+
+
+def pretraining(ctx: Context) -> dict[str, Any]:
+    """What fixes the first training; nothing of it where the profile has none."""
+    schedule = ctx.profile.pretraining
+    if schedule is None:
+        return {}
+    images = data.recipe(data.TRAIN, ctx.task.starts_from)
+    return {"pretraining": asdict(schedule), "pretraining_images": images}
+
+
+def start(ctx: Context, progress: Progress | None = None) -> tuple[UNet, str]:
+    """The network that the training on the task starts from, and its digest ("" if untrained)."""
+    net, schedule = untrained(ctx), ctx.profile.pretraining
+    if schedule is None:
+        return net, ""
+    identity = ctx.identity(seed=SEED, **pretraining(ctx))
+    result = ctx.result(
+        PRETRAINING, PretrainingResult, identity, lambda: make_pretraining(ctx, schedule, progress)
+    )
+    path = ctx.store.weights(PRETRAINING)
+    context.load(net, path, metadata(ctx, PRETRAINING), result.digest)
+    return net, result.digest
 
 
 def make(ctx: Context, progress: Progress | None) -> tuple[TeacherResult, Provenance]:
     """Train the teacher, save its weights, and measure it."""
+    net, begun = start(ctx, progress)
     started = time.perf_counter()
-    net = untrained(ctx)
-    history = context.train(ctx, net, ctx.profile.teacher, seed=SEED, name=STEP, progress=progress)
-    context.save(net, ctx.store.new_weights(STEP), metadata(ctx))
+    history = context.train(
+        *(ctx, net, ctx.profile.teacher),
+        seed=PATCHES_SEED,
+        name=STEP,
+        start=begun,
+        progress=progress,
+    )
+    context.save(net, ctx.store.new_weights(STEP), metadata(ctx, STEP))
     result = TeacherResult(
+        start=begun,
         digest=context.digest(net),
         n_parameters=sum(p.numel() for p in net.parameters()),
         seconds=history.seconds,
         losses=context.loss_curve(history.losses),
         validation=[list(point) for point in history.validation],
         identity_drops=evaluate.identity_drops(net, ctx.validation, ctx.task.protocol),
-        test=classical(ctx) + ctx.rows("teacher", partial(evaluate.restore, net)),
+        test=ctx.rows("teacher", partial(evaluate.restore, net)),
     )
     return result, ctx.provenance(SEED, started)
 
 
 def get(ctx: Context, progress: Progress | None = None) -> Teacher:
     """The task's teacher: from its files, or trained now."""
-    identity = ctx.identity(schedule=asdict(ctx.profile.teacher), seed=SEED)
-    result = artifacts.load_or_run(
-        ctx.store.manifest(STEP), STEP, TeacherResult, identity, lambda: make(ctx, progress)
+    identity = ctx.identity(
+        schedule=asdict(ctx.profile.teacher), seed=PATCHES_SEED, **pretraining(ctx)
     )
+    result = ctx.result(STEP, TeacherResult, identity, lambda: make(ctx, progress))
     net = untrained(ctx)
-    context.load(net, ctx.store.weights(STEP), metadata(ctx), result.digest)
+    context.load(net, ctx.store.weights(STEP), metadata(ctx, STEP), result.digest)
     return Teacher(net.eval(), result)
