@@ -66,6 +66,12 @@ def test_every_assumption_that_the_code_cites_is_on_the_page() -> None:
                 assert cited <= set(known), f"{path.name}: {line.strip()}"
 
 
+def test_every_assumption_is_cited_where_the_code_makes_it() -> None:
+    source = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py"))
+    cited = {int(number) for number in re.findall(r"\bA(\d+)\b", source)}
+    assert cited >= set(assumptions())
+
+
 def test_every_place_in_the_code_that_the_page_names_exists() -> None:
     for number, text in assumptions().items():
         places = re.findall(r"`ensrepro\.([\w.]+)`", text.split("\nCode\n: ")[1])

@@ -157,6 +157,7 @@ SMOKE = Profile(
     max_processes=1,
 )
 
+# assumption A28: Restormer's recipe with everything shortened
 MINI = Profile(
     name="mini",
     price="two CPU cores: minutes from the committed weights, hours from nothing",

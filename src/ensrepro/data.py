@@ -2,7 +2,7 @@
 
 A photo belongs to one split only. JPEG files are used at half size, which averages their 8x8 block
 artifacts away (area downsampling in linear light). Dead-leaves images (Lee, Mumford and Huang 2001)
-extend training, never validation or test. Nothing is downloaded.
+extend training, never validation or test (assumption A25). Nothing is downloaded.
 Images are (H, W, 3) float32 in [0, 1]; batches are (B, 3, H, W) tensors.
 """
 

@@ -109,7 +109,8 @@ class Run:
         style.show(figure, alt, self.caption(text), f"{self.notebook}-{name}")
 
     def finetuned(self, jobs: Sequence[Job]) -> list[Finetuned]:
-        return list(finetune.get_many(self.ctx, self.teacher, self.pool, jobs))
+        made = finetune.get_many(self.ctx, self.teacher, self.pool, jobs, show_progress)
+        return list(made)
 
     @property
     def manifest(self) -> Path:

@@ -157,7 +157,7 @@ class Space:
 
 RESTORMER = Space(
     "restormer",
-    (
+    (  # assumption A17: the one reading that gives 22 surrogates
         Stage("encoder_1", 4, 1, 0, 1, (4, 2)),
         Stage("encoder_2", 6, 2, 1, 2, (6, 4, 2)),
         Stage("encoder_3", 6, 4, 2, 4, (6, 4, 2)),
@@ -201,7 +201,7 @@ def choice_penalty(stage: Stage, choice: int, table: str = "blocks") -> float:
 
 
 def penalty(architecture: Sequence[int], table: str = "blocks", space: Space = RESTORMER) -> float:
-    """Penalty of an architecture: the sum over its stages (equation 1)."""
+    """Penalty of an architecture: the sum over its stages (equation 1); assumption A26."""
     choices = space.check(architecture)
     parts = (
         choice_penalty(stage, choice, table)

@@ -19,10 +19,11 @@ import torch
 
 from ensrepro import evaluate
 from ensrepro.artifacts import Provenance
+from ensrepro.models.counting import parameters
 from ensrepro.models.hybrid import UNet, assemble, build
 from ensrepro.space import Architecture
 from ensrepro.steps import context, pool, teacher
-from ensrepro.steps.context import Context
+from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.pool import Pool
 from ensrepro.steps.teacher import Teacher
 
@@ -83,7 +84,7 @@ def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneRe
         architecture=ctx.space.index(architecture),
         seed=seed,
         digest=context.digest(net),
-        n_parameters=sum(p.numel() for p in net.parameters()),
+        n_parameters=parameters(net),
         before=before,
         after=ctx.psnr(net),
         seconds=history.seconds,
@@ -117,12 +118,20 @@ def _worker(ctx: Context, job: Job) -> None:
     get(ctx, base, pool.get(ctx, base), job)
 
 
-def get_many(ctx: Context, base: Teacher, parts: Pool, jobs: Sequence[Job]) -> Iterator[Finetuned]:
+def get_many(
+    ctx: Context,
+    base: Teacher,
+    parts: Pool,
+    jobs: Sequence[Job],
+    progress: Progress | None = None,
+) -> Iterator[Finetuned]:
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
     missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
     if ctx.may_compute and ctx.n_processes > 1 and len(missing) > 1:
         with ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn")) as executor:
-            list(executor.map(partial(_worker, ctx), missing))
+            for done, _ in enumerate(executor.map(partial(_worker, ctx), missing), 1):
+                if progress is not None:
+                    progress("fine-tune", done, len(missing))
     for job in jobs:
         yield get(ctx, base, parts, job)
 

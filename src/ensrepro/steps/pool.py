@@ -13,6 +13,7 @@ from torch import nn
 from ensrepro import data, distill, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.distill import Distilled, Fidelity, Key
+from ensrepro.models.counting import parameters
 from ensrepro.steps import context
 from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.teacher import Teacher
@@ -79,7 +80,7 @@ def rows(ctx: Context, teacher: Teacher, trained: Sequence[Distilled]) -> list[d
             {
                 "stage": key[0],
                 "depth": key[1],
-                "n_parameters": sum(p.numel() for p in surrogates[key].parameters()),
+                "n_parameters": parameters(surrogates[key]),
                 **fidelity._asdict(),
                 "psnr_drop": base.psnr - measured.psnr,
                 "seconds": by_key[key].history.seconds,

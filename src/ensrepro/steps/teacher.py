@@ -17,6 +17,7 @@ from torch import nn
 from ensrepro import data, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.config import Schedule
+from ensrepro.models.counting import parameters
 from ensrepro.models.hybrid import UNet, build
 from ensrepro.steps import context
 from ensrepro.steps.context import Context, Progress
@@ -135,7 +136,7 @@ def make(ctx: Context, progress: Progress | None) -> tuple[TeacherResult, Proven
     result = TeacherResult(
         start=begun,
         digest=context.digest(net),
-        n_parameters=sum(p.numel() for p in net.parameters()),
+        n_parameters=parameters(net),
         seconds=history.seconds,
         losses=context.loss_curve(history.losses),
         validation=[list(point) for point in history.validation],
