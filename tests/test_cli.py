@@ -293,13 +293,16 @@ def test_reproduce_and_restore_pass_on_what_was_asked(
 ):
     calls: list[tuple[object, ...]] = []
     row = {"quantity": "knee", "committed": None, "reproduced": 30.12345, "difference": None}
-    pipeline = types.SimpleNamespace(reproduce=lambda *asked: calls.append(asked) or [row])
+    done = types.SimpleNamespace(rows=[row], n_found=2)
+    reproduce = types.SimpleNamespace(reproduce=lambda *asked: calls.append(asked) or done)
     evaluate = types.SimpleNamespace(restore_file=lambda *asked: calls.append(asked))
-    for name, module in (("pipeline", pipeline), ("evaluate", evaluate)):
+    for name, module in (("reproduce", reproduce), ("evaluate", evaluate)):
         monkeypatch.setattr(ensrepro, name, module, raising=False)
         monkeypatch.setitem(sys.modules, f"ensrepro.{name}", module)
     assert cli.main(["reproduce", "--profile", "smoke"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["knee", "-", "30.12", "-"]
+    told, *_, last = capsys.readouterr().out.splitlines()
+    assert told == "2 results of an earlier call were taken as they are"
+    assert last.split() == ["knee", "-", "30.12", "-"]
     assert cli.main(["restore", "in.png", "out.png", "--task", "denoise"]) == 0
     assert calls == [
         ("denoise", "smoke"),
@@ -323,8 +326,8 @@ def fail_to_reproduce(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None
         raise error
 
     module = types.SimpleNamespace(reproduce=reproduce)
-    monkeypatch.setattr(ensrepro, "pipeline", module, raising=False)
-    monkeypatch.setitem(sys.modules, "ensrepro.pipeline", module)
+    monkeypatch.setattr(ensrepro, "reproduce", module, raising=False)
+    monkeypatch.setitem(sys.modules, "ensrepro.reproduce", module)
 
 
 def test_a_training_that_diverges_is_told_in_one_sentence(
@@ -345,11 +348,11 @@ def test_a_package_that_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     # None in sys.modules is how Python itself says that a module is not to be had
-    monkeypatch.delitem(sys.modules, "ensrepro.pipeline", raising=False)
-    monkeypatch.delattr(ensrepro, "pipeline", raising=False)
-    monkeypatch.setitem(sys.modules, "ensrepro.pipeline", None)
+    monkeypatch.delitem(sys.modules, "ensrepro.reproduce", raising=False)
+    monkeypatch.delattr(ensrepro, "reproduce", raising=False)
+    monkeypatch.setitem(sys.modules, "ensrepro.reproduce", None)
     assert cli.main(["reproduce"]) == 1
-    assert complaint(capsys).startswith("ensrepro: ensrepro.pipeline is not installed")
+    assert complaint(capsys).startswith("ensrepro: ensrepro.reproduce is not installed")
     fail_to_reproduce(monkeypatch, ImportError("BM3D needs an optional package"))
     assert cli.main(["reproduce"]) == 1
     assert complaint(capsys) == "ensrepro: BM3D needs an optional package"

@@ -9,6 +9,8 @@ import numpy as np
 
 from ensrepro.degrade import Image
 
+RECIPE = 1  # raised when a denoiser or its settings change: results on file are then refused
+
 # A camera interpolates two of three colors, so neighbors share their noise. The estimate reads the
 # finest wavelet scale, where shared noise hides; pixels this far apart share none.
 APART = 3
@@ -42,7 +44,10 @@ def non_local_means(image: Image) -> Image:
 
 
 def bm3d(image: Image) -> Image:
-    """BM3D (Dabov et al. 2007); an ImportError says which package it needs."""
+    """BM3D (Dabov et al. 2007) for white noise of that level, which a camera's is not.
+
+    An ImportError says which package it needs.
+    """
     try:
         from bm3d import bm3d_rgb
     except ImportError:

@@ -84,7 +84,8 @@ def recipe(split: str, degradation: str, n: int | None = None, size: int | None 
 
     It is the same on every machine, which pixels are not: their last bits follow the processor.
     """
-    settings = (RECIPE, split, DEGRADATIONS[degradation], n, size, LEAVES_SHARE, LEAVES_SIZE, GAINS)
+    leaves = LEAVES_SHARE, N_LEAVES, LEAVES_SIZE, LEAVES_PER_IMAGE
+    settings = (RECIPE, split, DEGRADATIONS[degradation], n, size, leaves, GAINS)
     sha = hashlib.sha256(repr(settings).encode())
     for photo in photos(split):
         sha.update(repr(photo).encode())

@@ -43,15 +43,15 @@ def make(ctx: Context, method: str) -> tuple[BaselineResult, Provenance]:
 
 def get(ctx: Context, method: str) -> BaselineResult:
     """One method's rows: from its file, or computed now."""
-    identity = ctx.identity(method=method)
+    identity = ctx.identity(method=method, recipe=classical.RECIPE)
     return ctx.result(step_name(method), BaselineResult, identity, lambda: make(ctx, method))
 
 
 def available(ctx: Context, method: str) -> bool:
     """Whether the method's rows are on file or can be computed here."""
     package = PACKAGES.get(method)
-    on_file = ctx.store.manifest(step_name(method)).exists()
-    return on_file or package is None or artifacts.installed(package) != "absent"
+    can_run = package is None or artifacts.installed(package) != "absent"
+    return ctx.store.manifest(step_name(method)).exists() or (ctx.may_compute and can_run)
 
 
 def rows(ctx: Context) -> list[dict[str, Any]]:

@@ -223,7 +223,7 @@ def train(
             seed=seed,
             checkpoint=ctx.store.checkpoint(name),
             made_from=made_from,
-            validate=None if degradation else ctx.psnr,
+            validate=ctx.psnr if seen == ctx.task.name else None,
             progress=report,
         )
     round_to_half(net)

@@ -6,8 +6,9 @@ Each (architecture, seed) is a job of its own with its own manifest and weights.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +16,6 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from ensrepro import evaluate
 from ensrepro.artifacts import Provenance
@@ -112,10 +112,10 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
 
 
 def _worker(ctx: Context, job: Job) -> None:
-    """One job in a process of its own, on one thread; its result is in the files."""
-    torch.set_num_threads(1)
-    base = teacher.get(ctx)
-    get(ctx, base, pool.get(ctx, base), job)
+    """One job on one thread, in any process; its result is in the files."""
+    with context.one_thread():
+        base = teacher.get(ctx)
+        get(ctx, base, pool.get(ctx, base), job)
 
 
 def get_many(
@@ -127,13 +127,23 @@ def get_many(
 ) -> Iterator[Finetuned]:
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
     missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
-    if ctx.may_compute and ctx.n_processes > 1 and len(missing) > 1:
-        with ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn")) as executor:
-            for done, _ in enumerate(executor.map(partial(_worker, ctx), missing), 1):
-                if progress is not None:
-                    progress("fine-tune", done, len(missing))
+    if missing and ctx.may_compute:
+        train_missing(ctx, missing, progress)
     for job in jobs:
         yield get(ctx, base, parts, job)
+
+
+def train_missing(ctx: Context, missing: Sequence[Job], progress: Progress | None) -> None:
+    """Train jobs side by side; their results are then on file. A failure cancels what waits."""
+    with ExitStack() as stack:
+        run: Callable[..., Iterable[None]] = map
+        if ctx.n_processes > 1 and len(missing) > 1:
+            executor = ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn"))
+            stack.callback(executor.shutdown, cancel_futures=True)
+            run = executor.map
+        for done, _ in enumerate(run(partial(_worker, ctx), missing), 1):
+            if progress is not None:
+                progress("fine-tune", done, len(missing))
 
 
 def best(results: Iterable[Finetuned]) -> Finetuned:

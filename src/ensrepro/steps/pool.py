@@ -101,7 +101,8 @@ def make(
     """Distill every surrogate, save their weights, and measure them."""
     started = time.perf_counter()
     settings, where = ctx.profile.distillation, folder(ctx, teacher)
-    distill.cache_features(teacher.net, ctx.task.name, settings, SEED, where)
+    with context.one_thread():
+        distill.cache_features(teacher.net, ctx.task.name, settings, SEED, where)
     keys, trained = ctx.space.surrogates, []
     for done in distill.distill_many(
         keys, ctx.space, ctx.shape, settings, folder=where, seed=SEED, processes=ctx.n_processes

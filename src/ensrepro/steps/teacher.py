@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ensrepro import data, evaluate
+from ensrepro import artifacts, data, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.config import Schedule
 from ensrepro.models.counting import parameters
@@ -143,7 +143,21 @@ def make(ctx: Context, progress: Progress | None) -> tuple[TeacherResult, Proven
         identity_drops=evaluate.identity_drops(net, ctx.validation, ctx.task.protocol),
         test=ctx.rows("teacher", partial(evaluate.restore, net)),
     )
-    return result, ctx.provenance(SEED, started)
+    return result, ctx.provenance(PATCHES_SEED, started)
+
+
+def check_start(ctx: Context, result: TeacherResult) -> None:
+    """A ValueError if the teacher began with other weights than those of the first training."""
+    path = ctx.store.manifest(PRETRAINING)
+    if ctx.profile.pretraining is None or not path.exists():
+        return
+    identity = ctx.identity(seed=SEED, **pretraining(ctx))
+    found = artifacts.read_manifest(path, PRETRAINING, PretrainingResult, identity).digest
+    if found != result.start:
+        raise ValueError(
+            f"{ctx.store.manifest(STEP)} started from weights of the digest {result.start}; "
+            f"{path} has {found}"
+        )
 
 
 def get(ctx: Context, progress: Progress | None = None) -> Teacher:
@@ -152,6 +166,7 @@ def get(ctx: Context, progress: Progress | None = None) -> Teacher:
         schedule=asdict(ctx.profile.teacher), seed=PATCHES_SEED, **pretraining(ctx)
     )
     result = ctx.result(STEP, TeacherResult, identity, lambda: make(ctx, progress))
+    check_start(ctx, result)
     net = untrained(ctx)
     context.load(net, ctx.store.weights(STEP), metadata(ctx, STEP), result.digest)
     return Teacher(net.eval(), result)
