@@ -48,6 +48,8 @@ def files(root: Path) -> dict[str, bytes]:
         ({"task": 1}, ValueError, "task is 1; expected one of denoise"),
         ({"profile": "huge"}, ValueError, "profile is 'huge'; expected one of smoke, mini"),
         ({"profile": None}, ValueError, "profile is None; expected one of smoke, mini"),
+        ({"profile": "paper"}, ValueError, "profile is 'paper', the paper's own scale; needs data"),
+        ({"sampler": ["gp"]}, ValueError, "sampler is ['gp']; expected one of random"),
         ({"profile": ["smoke"]}, ValueError, "profile is ['smoke']; expected one of smoke, mini"),
         ({"seed": -1}, ValueError, "seed is -1; expected an integer >= 0"),
         ({"seed": 0.0}, ValueError, "seed is 0.0; expected an integer >= 0"),
@@ -155,9 +157,9 @@ def test_searches_bring_the_asked_one_random_and_what_is_on_file(checkout, monke
     run = Run("04_search", ctx, {"seed": 2}, time.perf_counter())
     asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(Run, "search", lambda _, *what: asked.append(what) or what[0])
-    path = ctx.store.manifest("search-motpe-3-rank-s2")
+    path = ctx.store.manifest("search-motpe-6-rank-s2")
     artifacts.write_bytes(path, b"{}")
-    artifacts.write_bytes(path.with_name("search-nsga3-3-rank-s1.json"), b"{}")  # another seed
+    artifacts.write_bytes(path.with_name("search-nsga3-6-rank-s1.json"), b"{}")  # another seed
     found = run.searches("nsga2", None, "rank")
     assert list(found) == ["nsga2", "random", "motpe"]
-    assert asked == [(name, 3, "rank") for name in found]
+    assert asked == [(name, 6, "rank") for name in found]

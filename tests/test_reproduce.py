@@ -31,6 +31,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
     smallest = replace(
         PROFILES["smoke"],
+        pretraining=SHORT,
         teacher=SHORT,
         distillation=Distillation(2, 16, SHORT, SHORT),
         finetune=SHORT,
@@ -77,6 +78,30 @@ def test_a_task_redone_from_nothing_gives_the_committed_numbers(checkout, tmp_pa
     taken = reproduce.reproduce("denoise", "smoke", third)
     assert taken.n_found == len(list(third.rglob("results/**/*.json"))) > 0
     assert taken.rows == again.rows
+
+
+def test_a_lost_weights_file_is_named_before_anything_is_trained(checkout, tmp_path, monkeypatch):
+    reproduce.reproduce("denoise", "smoke", checkout)
+    lost = checkout / "weights" / "smoke" / "denoise" / "pool.safetensors"
+    lost.unlink()
+    monkeypatch.setattr(teacher, "make", None)
+    with pytest.raises(FileNotFoundError, match=r"pool\.safetensors"):
+        reproduce.reproduce("denoise", "smoke", tmp_path / "again")
+
+
+def test_a_quantity_of_one_side_only_keeps_its_row():
+    rows = reproduce.compared({"a": 1.0, "bm3d": 2.0}, {"a": 1.5, "b": 3.0})
+    assert [tuple(row.values()) for row in rows] == [
+        ("a", 1.0, 1.5, 0.5), ("b", None, 3.0, None), ("bm3d", 2.0, None, None),
+    ]  # fmt: skip
+
+
+def test_a_profile_without_its_images_is_refused(checkout):
+    with pytest.raises(
+        ValueError, match=r"profile is 'paper', .*data sets.*; expected one of smoke"
+    ):
+        reproduce.reproduce("denoise", "paper")
+    assert files(checkout) == {}
 
 
 def test_committed_results_that_do_not_fit_are_refused_before_anything_is_trained(

@@ -58,9 +58,10 @@ run = pipeline.start(
 #
 # Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
 # enough pixels for that. So the noise here is that of a night shot behind a color filter ([A15](../assumptions.md)): neighbors share it, and
-# averaging takes a wider view. How wide can be counted. A block looks two pixels around with two convolutions of 3×3, six blocks at a quarter
-# of the size look 6 · 2 · 4 = 48 pixels around, and two such stages stand before and after the bottleneck: together they already see more than
-# the whole training patch of 64 pixels. Whether the bottleneck finds anything left to do is what the bars say.
+# more of it is left at coarse scales, where the deep stages work. What the deepest of them can add is another matter. Each block of the two
+# stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks deep, one such
+# stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
+# left to do is what the bars say.
 
 # %%
 drops = run.teacher.result.identity_drops
@@ -150,14 +151,15 @@ show(rows, columns, "The pool, measured: each surrogate alone in the teacher.")
 # ## What to notice
 
 # %%
-error = np.array([row["relative_error"] for row in rows])
-drop = np.array([row["psnr_drop"] for row in rows])
+living = [row for row in rows if row["stage"] not in dead]
+error = np.array([row["relative_error"] for row in living])
+drop = np.array([row["psnr_drop"] for row in living])
 ranks = np.corrcoef(error.argsort().argsort(), drop.argsort().argsort())[0, 1]
-worst, kindest = rows[int(drop.argmax())], rows[int(drop.argmin())]
+worst, kindest = living[int(drop.argmax())], living[int(drop.argmin())]
 say(
-    f"* The dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
+    f"* Among the stages that are alive, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
     f"{kindest['stage']} with {kindest['depth']} ({kindest['psnr_drop']:.3f} dB).\n"
-    f"* Over all surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
+    f"* Over their surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
     "its own stage's features, a decibel is not: only within a stage need the two agree.\n"
     "* A surrogate is trained on clean teacher features. In a hybrid it meets the features of other surrogates instead; "
     "this mismatch is what fine-tuning has to repair, in notebook 6."

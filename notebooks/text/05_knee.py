@@ -38,6 +38,7 @@ rule = "nearest"  # nearest, rank or diverse
 # %%
 from ensrepro import pareto, pipeline
 from ensrepro.figures import search as figures
+from ensrepro.figures.distillation import ALIVE_DB
 from ensrepro.space import RESTORMER
 from ensrepro.steps import knee
 from ensrepro.tables import Column, say, show
@@ -132,6 +133,7 @@ show(sensitivity, columns, "The knee under other definitions.")
 # %%
 others = len({row["architecture"] for row in sensitivity})
 flagged = sum(row["disagrees"] for row in sensitivity)
+dead = [name for name, drop in run.teacher.result.identity_drops.items() if drop < ALIVE_DB]
 by_cap = {
     row["architecture"] for row in sensitivity if (row["table"], row["method"]) == (penalty_table, method)
 }
@@ -139,6 +141,8 @@ say(
     f"* {len(sensitivity)} readings of one front give {others} different knees; {flagged} of the readings are far from ours.\n"
     f"* With this run's penalties and `{method}`, the caps alone give {len(by_cap)} different knees: a cap changes the range of "
     "the front, and the knee is a property of the range.\n"
+    f"* Stages that the teacher hardly needs ({', '.join(dead) or 'none here'}) are given away first, whatever the definition: a knee says "
+    "nothing about their surrogates.\n"
     "* The candidates are neighbors by construction. Whether their order survives fine-tuning is asked in notebook 6."
 )
 

@@ -130,17 +130,21 @@ columns = [
 show(table, columns, f"Test photos, measured by the protocol '{run.ctx.task.protocol}'.")
 
 # %% [markdown]
-# A mean over a few photos says little by itself: photos differ more than methods. The *difference* to the teacher on the same photo is steadier,
-# and its standard error says how far to trust the mean.
+# A mean over a few photos says little by itself: photos differ more than methods. The *difference* between two networks on the same photo is
+# steadier. Its 95 % interval speaks of the choice of photos, each with one draw of noise; that the networks would come out differently with other
+# seeds is not in it.
 
 # %%
-compared = {f"hybrid {label}": best, "all-SSM": all_ssm, "teacher, trained on": longer}
-gains = {name: finetune.paired_gain(network.result.test, run.teacher.result.test) for name, network in compared.items()}
+hybrid = f"hybrid {label}"
+tests = {hybrid: best, "all-SSM": all_ssm, "teacher, trained on": longer}
+pairs = [(hybrid, "teacher"), (hybrid, "teacher, trained on"), ("all-SSM", "teacher, trained on"), ("teacher, trained on", "teacher")]
+results = {"teacher": run.teacher.result.test, **{name: network.result.test for name, network in tests.items()}}
+gains = [(one, other, finetune.paired_gain(results[one], results[other])) for one, other in pairs]
 show(
-    [{"network": name, "gain": gain.mean, "error": gain.standard_error, "n": gain.n} for name, gain in gains.items()],
-    [Column("network", "network"), Column("gain", "PSNR minus the teacher's (dB)", "+.3f"),
-     Column("error", "standard error (dB)", ".3f"), Column("n", "photos", "d")],
-    "Test photos, photo by photo against the teacher; seed 0.",
+    [{"one": one, "other": other, "gain": gain.mean, "half": gain.half_width, "n": gain.n} for one, other, gain in gains],
+    [Column("one", "network"), Column("other", "against"), Column("gain", "PSNR difference (dB)", "+.3f"),
+     Column("half", "95 % interval, ± (dB)", ".3f"), Column("n", "photos", "d")],
+    "Test photos, photo by photo; every network with seed 0.",
 )
 
 # %% [markdown]
@@ -182,8 +186,8 @@ ranks = np.corrcoef(*(np.argsort(np.argsort([row[key] for row in rows])) for key
 say(
     f"* On the validation crops fine-tuning takes the chosen hybrid from {best.result.before - teacher_db:+.2f} dB "
     f"to {best.result.after - teacher_db:+.2f} dB relative to the teacher. That number is selected: the best of the candidates.\n"
-    f"* On the test photos it is at {spread.mean() - scores['teacher']:+.2f} dB (mean of {len(spread)} seeds, which range over "
-    f"{np.ptp(spread):.2f} dB), with {best.result.n_parameters / run.teacher.result.n_parameters:.0%} of the teacher's parameters.\n"
+    f"* On the test photos it is at {spread[0] - scores['teacher']:+.2f} dB; the seeds that had no part in the choice "
+    f"are at {', '.join(f'{value:+.2f}' for value in spread[1:] - scores['teacher']) or 'n/a'} dB. It has {best.result.n_parameters / run.teacher.result.n_parameters:.0%} of the teacher's parameters.\n"
     f"* The network of surrogates only, fine-tuned as long, is at {scores['all_ssm'] - scores['teacher']:+.2f} dB.\n"
     f"* The rank correlation of the candidates before and after fine-tuning is {ranks[0, 1]:.1f}.\n"
     f"* The hybrid was trained longer in total than its teacher. The same extra steps take the teacher to {scores['longer'] - scores['teacher']:+.2f} dB: "
@@ -206,8 +210,8 @@ say(
 #     order = lambda key: np.argsort(np.argsort([row[key] for row in rows]))
 #     print(order("before"), order("after"))
 #
-# Neighbors on the front differ by less than what fine-tuning changes, so their order is close to a draw. The search finds the
-# *region*; the fine-tuning picks within it. That is a reason to fine-tune several candidates, as the paper does.
+# Compare the differences between neighbors with the changes that fine-tuning makes. Where the changes are larger, the order is close to a
+# draw: the search finds the *region*, and the fine-tuning picks within it. That is a reason to fine-tune several candidates, as the paper does.
 # ```
 #
 # ```{exercise}

@@ -14,6 +14,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -83,7 +84,11 @@ class Store:
         own = self.own(RESULTS, f"{name}.jsonl")
         committed = self.found(RESULTS, f"{name}.jsonl")
         if committed != own:
-            write_bytes(own, committed.read_bytes())
+            copied = own.with_name(f".{own.name}.{os.getpid()}")
+            write_bytes(copied, committed.read_bytes())
+            with suppress(FileExistsError):  # another process was first, and may have added to it
+                os.link(copied, own)
+            copied.unlink()
         return own
 
     def checkpoint(self, name: str) -> Path:
@@ -238,6 +243,10 @@ def read_manifest(path: Path, step: str, kind: type[Result], identity: Mapping[s
             f"{path} holds the fields {sorted(content['result'])}, expected {sorted(names)}"
         )
     return kind(**content["result"])
+
+
+class NotOnFileError(FileNotFoundError):
+    """A result that is not on file where nothing may be computed."""
 
 
 def load_or_run(

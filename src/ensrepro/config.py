@@ -97,7 +97,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Profile:
-    """The scale of a run; `price` says what it costs and where it runs."""
+    """The scale of a run; `price` says what it costs and where it runs.
+
+    Without `has_data` it is meant for images that are not read here: nothing can be run.
+    """
 
     name: str
     price: str
@@ -112,6 +115,7 @@ class Profile:
     n_candidates: int
     n_seeds: int
     max_processes: int
+    has_data: bool = True
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,7 @@ PAPER = Profile(
     n_candidates=5,
     n_seeds=1,
     max_processes=1,
+    has_data=False,
 )
 
 PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}

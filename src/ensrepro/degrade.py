@@ -19,6 +19,13 @@ Image = NDArray[np.float32]
 # IEC 61966-2-1, the sRGB transfer curve
 SRGB_KNEE, SRGB_SLOPE, SRGB_OFFSET, SRGB_GAMMA = 0.0031308, 12.92, 0.055, 2.4
 
+# A sensor pixel sees one color; these are the channels of a block of 2x2 pixels (Bayer)
+BAYER = np.array([[0, 1], [1, 2]])
+# Bilinear interpolation from the pixels of one color to all others
+FROM_QUARTER = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
+FROM_HALF = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
+INTERPOLATION = (FROM_QUARTER, FROM_HALF, FROM_QUARTER)  # red, green, blue
+
 
 def to_linear(image: Image) -> Image:
     """sRGB-encoded values to linear light."""
@@ -35,14 +42,6 @@ def to_srgb(light: Image) -> Image:
 def stored(image: Image) -> Image:
     """Clipped to [0, 1] and rounded to the 256 levels of an 8-bit file."""
     return (np.round(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
-
-
-# A sensor pixel sees one color; these are the channels of a block of 2x2 pixels (Bayer)
-BAYER = np.array([[0, 1], [1, 2]])
-# Bilinear interpolation from the pixels of one color to all others
-FROM_QUARTER = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
-FROM_HALF = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
-INTERPOLATION = (FROM_QUARTER, FROM_HALF, FROM_QUARTER)  # red, green, blue
 
 
 def color_filter(height: int, width: int, phase: tuple[int, int]) -> NDArray[np.intp]:
@@ -88,6 +87,7 @@ class SensorNoise:
         return np.clip(photons + read, 0, 1).astype(np.float32)
 
     def __call__(self, image: Image, rng: Generator, strength: float | None = None) -> Image:
+        """The photo as the sensor would have taken it, (H, W, 3)."""
         light = to_linear(image)
         drawn = rng.uniform() if strength is None else strength
         shot = 10 ** (self.low + drawn * (self.high - self.low))

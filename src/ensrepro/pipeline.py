@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, pareto
+from ensrepro.config import PROFILES, Profile
 from ensrepro.search import SAMPLERS
 from ensrepro.space import PENALTY_TABLES, RESTORMER
 from ensrepro.steps import context, finetune, pool, search, teacher
@@ -135,7 +136,7 @@ class Run:
 def checked(name: str, value: Parameter) -> Parameter:
     """A notebook's own parameter; a ValueError or TypeError says what is allowed."""
     if name in CHOICES:
-        if value not in CHOICES[name]:
+        if not isinstance(value, str) or value not in CHOICES[name]:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(CHOICES[name])}")
         return value
     if isinstance(value, bool) or not isinstance(value, int):
@@ -143,6 +144,15 @@ def checked(name: str, value: Parameter) -> Parameter:
     if value < 0:
         raise ValueError(f"{name} is {value}; expected an integer >= 0")
     return value
+
+
+def check_data(profile: Profile) -> None:
+    """A ValueError if the profile is meant for images that are not read here."""
+    if not profile.has_data:
+        runnable = ", ".join(name for name, p in PROFILES.items() if p.has_data)
+        raise ValueError(
+            f"profile is {profile.name!r}, {profile.price}; expected one of {runnable}"
+        )
 
 
 def start(
@@ -156,6 +166,7 @@ def start(
 ) -> Run:
     """Check a notebook's parameters; a ValueError or TypeError says what is allowed."""
     ctx = context.open_context(profile, task, out)
+    check_data(ctx.profile)
     parameters = {"task": task, "profile": profile, "seed": context.checked_seed(seed), "out": out}
     own = {name: checked(name, value) for name, value in extra.items()}
     return Run(notebook, ctx, {**parameters, **own}, time.perf_counter())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ensrepro import artifacts
-from ensrepro.artifacts import Store
-from ensrepro.pipeline import Run, jobs_of, seeds_of
+from ensrepro.artifacts import NotOnFileError, Store
+from ensrepro.pipeline import Parameter, Run, check_data, jobs_of, seeds_of
 from ensrepro.search import SAMPLERS
 from ensrepro.steps import baselines, context, finetune, knee
 
@@ -22,7 +23,7 @@ CHOSEN_BY = "nsga2"  # the sampler whose front gives the knee
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Rows of quantity, committed, reproduced and difference; None where nothing is committed.
+    """Rows of quantity, committed, reproduced and difference; None where a side has nothing.
 
     `n_found` results were on file from an earlier call and were not computed again.
     """
@@ -46,18 +47,18 @@ def of_teacher(run: Run) -> Numbers:
 
 def of_pool(run: Run) -> Numbers:
     """Feature error and single-swap drop of each surrogate."""
-    numbers = {}
+    values = {}
     for row in run.pool.result.rows:
         name = f"{row['stage']} {row['depth']}"
-        numbers[f"{name}, relative error"] = row["relative_error"]
-        numbers[f"{name}, swap drop dB"] = row["psnr_drop"]
-    return numbers
+        values[f"{name}, relative error"] = row["relative_error"]
+        values[f"{name}, swap drop dB"] = row["psnr_drop"]
+    return values
 
 
 def of_search(sampler: str) -> Callable[[Run], Numbers]:
     """Size and hypervolume of the front that one sampler finds."""
 
-    def numbers(run: Run) -> Numbers:
+    def of_sampler(run: Run) -> Numbers:
         found = run.search(sampler)
         return {
             f"{sampler}, hypervolume": found.hypervolume[-1],
@@ -65,43 +66,61 @@ def of_search(sampler: str) -> Callable[[Run], Numbers]:
             f"{sampler}, different proposals": found.n_unique,
         }
 
-    return numbers
+    return of_sampler
 
 
 def of_hybrids(run: Run) -> Numbers:
-    """The knee, every candidate before and after fine-tuning, and the networks beside them."""
+    """The knee, every candidate before and after fine-tuning, and the networks beside them.
+
+    Architectures are named: another one is another quantity.
+    """
     found = run.search(CHOSEN_BY)
     choice = knee.choose(run.ctx, found)
     drop, penalty = found.points[choice.rows[0]]
-    numbers = {"knee, drop dB": float(drop), "knee, penalty": float(penalty)}
+    label = run.ctx.space.label
+    values = {
+        f"knee {label(choice.knee)}, drop dB": float(drop),
+        f"knee {label(choice.knee)}, penalty": float(penalty),
+    }
     tuned = run.finetuned(jobs_of(run.ctx, choice))
-    for k, candidate in enumerate(tuned[: len(choice.candidates)], 1):
-        numbers[f"candidate {k}, validation dB before"] = candidate.result.before
-        numbers[f"candidate {k}, validation dB after"] = candidate.result.after
+    for architecture, candidate in zip(choice.candidates, tuned, strict=False):
+        name = f"candidate {label(architecture)}"
+        values[f"{name}, validation dB before"] = candidate.result.before
+        values[f"{name}, validation dB after"] = candidate.result.after
     best = finetune.best(tuned[: len(choice.candidates)])
+    chosen = f"chosen {label(run.ctx.space.architecture(best.result.architecture))}"
     networks = {
         "all-SSM": run.finetuned([(run.ctx.space.all_ssm, 0)])[0],
         "teacher with the same extra steps": run.finetuned([(run.ctx.space.teacher, 0)])[0],
-        **{f"chosen, seed {f.result.seed}": f for f in run.finetuned(seeds_of(run.ctx, best))},
+        **{f"{chosen}, seed {f.result.seed}": f for f in run.finetuned(seeds_of(run.ctx, best))},
     }
     for name, network in networks.items():
-        (numbers[f"{name}, test dB"],) = finetune.mean_test(network.result.test).values()
-    return numbers
+        (values[f"{name}, test dB"],) = finetune.mean_test(network.result.test).values()
+    return values
 
 
 PARTS = (of_baselines, of_teacher, of_pool, *(of_search(name) for name in SAMPLERS), of_hybrids)
 
 
-def numbers(run: Run) -> Numbers:
+def collect(run: Run) -> Numbers:
     """All numbers of a task; where nothing may be computed, those whose results are on file."""
-    found: Numbers = {}
+    values: Numbers = {}
     for part in PARTS:
-        try:
-            found |= part(run)
-        except FileNotFoundError:
-            if run.ctx.may_compute:
-                raise
-    return found
+        with nullcontext() if run.ctx.may_compute else suppress(NotOnFileError):
+            values |= part(run)
+    return values
+
+
+def compared(committed: Numbers, again: Numbers) -> list[dict[str, Any]]:
+    """A row for each quantity of either side, in the order of the repetition."""
+    rows = []
+    for name in [*again, *(name for name in committed if name not in again)]:
+        old, new = committed.get(name), again.get(name)
+        difference = None if old is None or new is None else new - old
+        rows.append(
+            {"quantity": name, "committed": old, "reproduced": new, "difference": difference}
+        )
+    return rows
 
 
 def reproduce(task: str, profile: str, root: Path | None = None) -> Reproduction:
@@ -110,20 +129,12 @@ def reproduce(task: str, profile: str, root: Path | None = None) -> Reproduction
     A killed call goes on where it was.
     """
     ctx = context.open_context(profile, task)
+    check_data(ctx.profile)
     fresh = Store(profile, task, (root or artifacts.repository() / FOLDER).absolute())
-    parameters = {"task": task, "profile": profile, "seed": 0, "out": ""}
+    parameters: dict[str, Parameter] = {"task": task, "profile": profile, "seed": 0, "out": ""}
     started = time.perf_counter()
     # committed results that do not fit are refused now, not after the training
-    committed = numbers(Run("reproduce", replace(ctx, may_compute=False), parameters, started))
+    committed = collect(Run("reproduce", replace(ctx, may_compute=False), parameters, started))
     n_found = len(list(fresh.own(artifacts.RESULTS, "").glob("*.json")))
-    again = numbers(Run("reproduce", replace(ctx, store=fresh), parameters, started))
-    rows = [
-        {
-            "quantity": name,
-            "committed": committed.get(name),
-            "reproduced": value,
-            "difference": None if name not in committed else value - committed[name],
-        }
-        for name, value in again.items()
-    ]
-    return Reproduction(rows, n_found)
+    again = collect(Run("reproduce", replace(ctx, store=fresh), parameters, started))
+    return Reproduction(compared(committed, again), n_found)

@@ -67,7 +67,7 @@ def learning_rate(schedule: Schedule, step: int) -> float:
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     """Write `state` so that a crash at any moment leaves this one or the one before it whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".partial-{os.getpid()}")  # two processes never share one
     try:
         with open(partial, "wb") as file:
             torch.save(state, file)

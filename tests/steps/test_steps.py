@@ -134,6 +134,30 @@ def test_the_teacher_starts_from_a_network_trained_on_an_easier_degradation(made
     assert not torch.equal(begun(first), first)
 
 
+def test_both_trainings_see_the_images_and_start_from_the_weights_they_claim(tmp_path, monkeypatch):
+    seen: list[tuple[str, str]] = []
+    real = training.fit
+
+    def fit(net, batch, *arguments, **options):
+        seen.append((batch.args[0], context.digest(net)))
+        return real(net, batch, *arguments, **options)
+
+    monkeypatch.setattr(training, "fit", fit)
+    ctx = context_in(tmp_path)
+    base = teacher.get(ctx)
+    untrained = context.digest(teacher.untrained(ctx))
+    assert seen == [("white_noise", untrained), ("denoise", base.result.start)]
+
+
+def test_a_teacher_that_began_with_other_weights_is_refused(copied):
+    path = copied.store.manifest(teacher.PRETRAINING)
+    content = json.loads(path.read_text())
+    content["result"]["digest"] = "0" * 16
+    path.write_text(json.dumps(content))
+    message = refusal(lambda: teacher.get(copied))
+    assert f"{path} has {'0' * 16}" in message
+
+
 def test_a_profile_without_a_first_training_starts_from_random_weights(made):
     plain = replace(made.ctx, profile=replace(made.ctx.profile, pretraining=None))
     net, digest = teacher.start(plain)
@@ -148,6 +172,8 @@ def test_a_gain_is_paired_by_photo_whatever_the_order():
     gain = finetune.paired_gain(rows, reference)
     # gains 3, 1, 2: mean 2, standard deviation 1
     assert gain == (pytest.approx(2.0), pytest.approx(3**-0.5), 3)
+    # Student's t with 2 degrees of freedom: 4.303 at 97.5 %, in any table
+    assert gain.half_width == pytest.approx(4.303 * 3**-0.5, rel=1e-3)
     alone = finetune.paired_gain(rows[:1], reference)
     assert alone.mean == 3.0
     assert np.isnan(alone.standard_error)
@@ -172,6 +198,10 @@ def test_bm3d_counts_only_where_it_is_installed_or_on_file(made, copied, monkeyp
     path.with_name("baseline-bm3d.json").write_text(json.dumps(content))
     assert baselines.available(copied, "bm3d")
     assert len(baselines.rows(copied)) == 3
+    monkeypatch.setattr(baselines.artifacts, "installed", lambda _: "4.0.3")
+    assert baselines.available(made.ctx, "bm3d")
+    reading = replace(made.ctx, may_compute=False)
+    assert {row["method"] for row in baselines.rows(reading)} == {"input", "nlm"}
 
 
 def test_a_context_that_may_not_compute_says_what_is_missing(made, nothing_computed):

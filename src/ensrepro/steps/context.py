@@ -31,7 +31,7 @@ LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
 class Context:
     """One profile and task, and where their files are.
 
-    Without `may_compute` a result that is not on file is a FileNotFoundError.
+    Without `may_compute` a result that is not on file is a NotOnFileError.
     """
 
     profile: Profile
@@ -98,7 +98,7 @@ class Context:
         """A step's result: from its manifest, or made now and saved. Never written over."""
         path = self.store.manifest(step)
         if not self.may_compute and not path.exists():
-            raise FileNotFoundError(f"{path} does not exist, and nothing may be computed")
+            raise artifacts.NotOnFileError(f"{path} does not exist, and nothing may be computed")
         return artifacts.load_or_run(path, step, kind, identity, make)
 
     def provenance(self, seed: int, started: float) -> Provenance:

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from ensrepro import evaluate
 from ensrepro.artifacts import Provenance
@@ -152,11 +153,16 @@ def best(results: Iterable[Finetuned]) -> Finetuned:
 
 
 class Gain(NamedTuple):
-    """Mean over photos of a difference in PSNR (dB), and the standard error of that mean."""
+    """Mean over `n` photos of a difference in PSNR (dB), and the standard error of that mean."""
 
     mean: float
     standard_error: float
     n: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the width (dB) of the mean's 95 % interval by Student's t; NaN for one photo."""
+        return float(stats.t.ppf(0.975, self.n - 1) * self.standard_error)
 
 
 def paired_gain(rows: Sequence[dict[str, Any]], reference: Sequence[dict[str, Any]]) -> Gain:
