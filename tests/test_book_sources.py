@@ -351,3 +351,22 @@ def test_the_contents_of_exercises_have_names_of_their_own() -> None:
     extension.name_contents(SimpleNamespace(), doctree)
     ids = [section["ids"] for section in doctree.findall(nodes.section)]
     assert ids == [["ex-one-content"], ["ex-two-content"]]
+
+
+# ---- links ------------------------------------------------------------------------------------
+
+
+def test_links_of_notebooks_lead_somewhere_in_the_repository_and_in_the_book(tree: Path) -> None:
+    linked = nbformat.v4.new_markdown_cell("[A4](../book/assumptions.md), [5](05_knee.ipynb)")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[linked, nbformat.from_dict(PARAMETERS)]),
+        tree / "notebooks" / "01_one.ipynb",
+    )
+    text = staged(tree).cells[0].source
+    assert text == "[A4](../assumptions.md), [5](05_knee.ipynb)"
+
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        page = nbformat.read(path, as_version=4)
+        prose = "\n".join(c.source for c in page.cells if c.cell_type == "markdown")
+        for link in re.findall(r"\]\(([^)#:]+)\)", prose):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"

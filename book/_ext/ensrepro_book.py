@@ -32,6 +32,10 @@ DECLARED = "parameters"  # the tag of the cell that holds a notebook's parameter
 INJECTED = "injected-parameters"  # the tag of the cell that papermill adds
 PLACE = "out"  # the parameter that says where a run's files go, and changes no result
 STAGED = "notebooks"
+LINK, LINK_IN_BOOK = (
+    "](../book/",
+    "](../",
+)  # to a page, from `notebooks/` and from `book/notebooks/`
 SET_TOC = 100  # before sphinx-external-toc reads its configuration at 900
 AFTER_THEME = 990
 PAPER_DATA = Path("src", "ensrepro", "paper_data")
@@ -142,6 +146,14 @@ def page_of(source: Path, result: Path, shown: dict[str, str], complete: bool) -
     return with_outputs(notebook, executed)
 
 
+def relinked(page: NotebookNode) -> NotebookNode:
+    """The page with links to the book's pages that lead there from where it is staged."""
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace(LINK, LINK_IN_BOOK)
+    return page
+
+
 def write_if_changed(page: NotebookNode, path: Path) -> None:
     """Leaves an equal file alone, so that Sphinx does not read it again."""
     text = nbformat.writes(page)
@@ -162,7 +174,7 @@ def stage(app: Sphinx, config: Config) -> None:
     complete = any((results / source.name).exists() for source in sources)
     for source in sources:
         page = page_of(source, results / source.name, shown, complete)
-        write_if_changed(page, staged / source.name)
+        write_if_changed(relinked(page), staged / source.name)
     for old in set(staged.glob("*.ipynb")) - {staged / source.name for source in sources}:
         old.unlink()
 

@@ -60,7 +60,7 @@ width = PROFILES["paper"].width
 # $$
 #
 # The first is quadratic in $L$, the others are linear. Around them stand convolutions and linear layers, which are linear in $L$ too:
-# [what a pixel costs](../ssm_and_attention.md) adds them all up. The scan's nine operations a state entry are a convention;
+# [what a pixel costs](../book/ssm_and_attention.md) adds them all up. The scan's nine operations a state entry are a convention;
 # a counter that does not know the scan leaves it out without a word.
 
 # %%
@@ -138,7 +138,7 @@ show(rows, columns, f"Billions of MACs of each stage and of its surrogates (n/a:
 # ## What the paper reports
 #
 # Figure 1 of the paper has no printed values. Its section 4.1 gives latencies of whole networks on a phone, without resolution,
-# precision or threads ([A23](../assumptions.md)); they are not to be compared with the milliseconds above.
+# precision or threads ([A23](../book/assumptions.md)); they are not to be compared with the milliseconds above.
 
 # %%
 published = paper.scalars()

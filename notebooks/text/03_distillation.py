@@ -57,7 +57,7 @@ run = pipeline.start(
 # looks perfect, and a search over it shows nothing.
 #
 # Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
-# enough pixels for that. So the noise here is that of a night shot behind a color filter ([A15](../assumptions.md)): neighbors share it, and
+# enough pixels for that. So the noise here is that of a night shot behind a color filter ([A15](../book/assumptions.md)): neighbors share it, and
 # more of it is left at coarse scales, where the deep stages work. What the deepest of them can add is another matter. Each block of the two
 # stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks deep, one such
 # stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
@@ -92,7 +92,7 @@ say(
 # $$\min_S\; \mathbb{E}\,\lVert S(x) - T(x)\rVert_1 .$$
 #
 # Three choices in this formula are ours, because the paper leaves them open: a whole stage is imitated, not a block
-# ([A2](../assumptions.md)), in L1 (A3), and $x$ comes from the undisturbed teacher (A5). The teacher is run once a patch, and
+# ([A2](../book/assumptions.md)), in L1 (A3), and $x$ comes from the undisturbed teacher (A5). The teacher is run once a patch, and
 # its features are kept; the surrogate then trains on them alone.
 
 # %%

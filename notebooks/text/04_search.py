@@ -79,7 +79,7 @@ say(
 # $$\min_c\;\bigl(\,\mathrm{PSNR}_{\text{teacher}} - \mathrm{PSNR}(c),\;\; \textstyle\sum_i p_i(c_i)\bigr).$$
 #
 # The first is measured on validation crops. The second is a table: the paper gives its order only, the values are ours
-# ([A4](../assumptions.md)) and can be chosen by the parameter `penalty_table`.
+# ([A4](../book/assumptions.md)) and can be chosen by the parameter `penalty_table`.
 
 # %%
 found = run.search(sampler, n_trials, penalty_table)
