@@ -116,7 +116,7 @@ run.show(
 # %%
 everything = [("", row) for row in [*classical, *run.teacher.result.test]]
 everything += [("all-SSM, fine-tuned", row) for row in all_ssm.result.test]
-everything += [("teacher, trained on", row) for row in longer.result.test]
+everything += [("teacher, longer", row) for row in longer.result.test]
 everything += [(f"hybrid {label}", row) for row in best.result.test]
 names = {"input": "noisy input", "nlm": "non-local means", "bm3d": "BM3D", "teacher": "teacher"}
 table = [
@@ -136,8 +136,8 @@ show(table, columns, f"Test photos, measured by the protocol '{run.ctx.task.prot
 
 # %%
 hybrid = f"hybrid {label}"
-tests = {hybrid: best, "all-SSM": all_ssm, "teacher, trained on": longer}
-pairs = [(hybrid, "teacher"), (hybrid, "teacher, trained on"), ("all-SSM", "teacher, trained on"), ("teacher, trained on", "teacher")]
+tests = {hybrid: best, "all-SSM": all_ssm, "teacher, longer": longer}
+pairs = [(hybrid, "teacher"), (hybrid, "teacher, longer"), ("all-SSM", "teacher, longer"), ("teacher, longer", "teacher")]
 results = {"teacher": run.teacher.result.test, **{name: network.result.test for name, network in tests.items()}}
 gains = [(one, other, finetune.paired_gain(results[one], results[other])) for one, other in pairs]
 show(

@@ -72,7 +72,7 @@ def losses(curves: Mapping[tuple[str, int], Sequence[float]]) -> Figure:
             mark = _mark(depth)
             steps, medians = _medians(curves[stage, depth])
             marker = mark.marker if len(steps) == 1 else "None"
-            axes.plot(steps, medians, color=mark.color, ls=mark.dash, marker=marker, lw=1.6)
+            axes.plot(steps, medians, color=mark.color, ls=mark.dash, marker=marker, lw=2.4)
         axes.set_yscale("log")
         style.plain_log(axes.yaxis)
         axes.set_title(stage)

@@ -82,7 +82,7 @@ KINDS = {
     "surrogate": Mark(VERMILLION, "s", "--", "surrogate"),
     "mambair": Mark(VERMILLION, "s", "--", "MambaIR"),
     "vanilla": Mark(PURPLE, "^", "-.", "vanilla attention"),
-    "longer": Mark(BLUE, "*", ":", "teacher, trained as much longer"),
+    "longer": Mark(BLUE, "*", ":", "teacher, longer"),
     "hybrid": Mark(GREEN, "D", "-", "hybrid"),
     "all_ssm": Mark(VERMILLION, "s", "--", "all-SSM"),
     "untrained": Mark(GRAY, "v", ":", "untrained surrogate"),
