@@ -19,6 +19,7 @@ from ensrepro.space import (
     Stage,
     choice_penalty,
     penalty,
+    penalty_saved,
 )
 
 # Section 3.4 of the paper: the depths that are distilled, stage by stage (22 surrogates in all).
@@ -233,3 +234,17 @@ def test_what_is_no_penalty_table_is_refused():
     for table in PENALTY_TABLES:
         with pytest.raises(ValueError, match=r"encoder_1: choice 3 is not in 0\.\.2"):
             choice_penalty(RESTORMER.stages[0], 3, table)
+
+
+def test_the_saved_share_of_the_penalty_adds_up_over_stages():
+    names = [stage.name for stage in RESTORMER.stages]
+    architecture = (0, 2, 0, 4, 1, 0, 2, 1)
+    for table in PENALTY_TABLES:
+        whole = penalty(RESTORMER.teacher, table)
+        expected = 1 - penalty(architecture, table) / whole
+        assert penalty_saved(architecture, names, table) == pytest.approx(expected)
+        parts = [penalty_saved(architecture, [name], table) for name in names]
+        assert sum(parts) == pytest.approx(expected)
+    # table blocks: 8 teacher blocks become 2 surrogate blocks of 0.4, out of 44
+    assert penalty_saved(architecture, ["bottleneck"]) == pytest.approx((8 - 0.8) / 44)
+    assert penalty_saved(RESTORMER.teacher, names) == 0.0

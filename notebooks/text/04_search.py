@@ -43,7 +43,7 @@ import numpy as np
 from ensrepro import pareto, pipeline
 from ensrepro.figures import search as figures
 from ensrepro.figures.distillation import ALIVE_DB
-from ensrepro.space import PENALTY_TABLES, RESTORMER, choice_penalty
+from ensrepro.space import PENALTY_TABLES, RESTORMER, penalty_saved
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start(
@@ -152,23 +152,13 @@ show(
 # %%
 free = [i for i in found.front if found.points[i, 0] <= 0.1]
 cheapest = min(free, key=lambda i: found.points[i, 1])
+architecture = RESTORMER.architecture(found.architectures[cheapest])
 dead = [name for name, drop in run.teacher.result.identity_drops.items() if drop < ALIVE_DB]
-idle = sum(
-    choice_penalty(stage, 0, penalty_table) - choice_penalty(stage, choice, penalty_table)
-    for stage, choice in zip(RESTORMER.stages, RESTORMER.architecture(found.architectures[cheapest]), strict=True)
-    if stage.name in dead
-)
-without = (
-    f" Of this, {idle / found.points[0, 1]:.0%} comes from {' and '.join(dead)}, which the teacher does not need either (notebook 3): that part is no "
-    "merit of the surrogates."
-    if dead
-    else ""
-)
+idle = penalty_saved(architecture, dead, penalty_table)
 gain = found.hypervolume[-1] / searches["random"].hypervolume[-1] - 1
-saved = 1 - found.points[cheapest, 1] / found.points[0, 1]
 say(
-    f"* Within 0.1 dB of the teacher, the search takes {saved:.0%} of the penalty away: "
-    f"`{RESTORMER.label(RESTORMER.architecture(found.architectures[cheapest]))}`.{without}\n"
+    f"* Within 0.1 dB of the teacher, the search takes {1 - found.points[cheapest, 1] / found.points[0, 1]:.0%} of its penalty away: "
+    f"`{RESTORMER.label(architecture)}`. In idle stages ({', '.join(dead) or 'none'}) it saves {idle:.0%}: no merit of the surrogates.\n"
     f"* Of {found.n_trials} proposals {found.n_trials - found.n_unique} were repeated ones, answered from the ledger.\n"
     f"* The hypervolume that `{sampler}` reached is {abs(gain):.1%} {'above' if gain > 0 else 'below or equal to'} that of random search.\n"
     "* The penalty is known without measuring anything. A sampler that models it spends evaluations on what is in a table."

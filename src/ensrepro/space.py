@@ -7,7 +7,7 @@ Stages are pure: a stage never mixes teacher and surrogate blocks (assumption A1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from operator import index as as_integer
@@ -208,3 +208,18 @@ def penalty(architecture: Sequence[int], table: str = "blocks", space: Space = R
         for stage, choice in zip(space.stages, choices, strict=True)
     )
     return round(sum(parts), PENALTY_DECIMALS)
+
+
+def penalty_saved(
+    architecture: Sequence[int],
+    stages: Collection[str],
+    table: str = "blocks",
+    space: Space = RESTORMER,
+) -> float:
+    """Share of the teacher's penalty, 0 to 1, that an architecture saves in the named stages."""
+    saved = sum(
+        choice_penalty(stage, TEACHER, table) - choice_penalty(stage, choice, table)
+        for stage, choice in zip(space.stages, space.check(architecture), strict=True)
+        if stage.name in stages
+    )
+    return saved / penalty(space.teacher, table, space)
