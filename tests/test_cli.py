@@ -121,6 +121,7 @@ def test_a_notebook_runs_in_an_empty_folder(checkout: Path):
         (["-p", "fast", "1"], ["fast is '1'", "true or false"]),
         (["-p", "task", "1e3"], ["task is '1e3'", "denoise"]),
         (["--task", "denoize"], ["task is 'denoize'", "denoise"]),
+        (["--profile", "paper"], ["profile is 'paper'", "data sets", "smoke, mini, small"]),
         (["--profile", "huge"], ["profile is 'huge'", "smoke", "mini", "paper"]),
         (["-p", "seed", "1", "-p", "seed", "2"], ["seed is given twice"]),
         (["--task", "denoise", "-p", "task", "denoise"], ["task is given twice"]),

@@ -92,6 +92,7 @@ def restore_command(arguments: argparse.Namespace) -> None:
 
     source, target = Path(arguments.source), Path(arguments.target)
     evaluate.restore_file(source, target, arguments.task, arguments.profile)
+    print(shortest(target))
 
 
 def sentence(error: Exception) -> str:

@@ -264,3 +264,12 @@ def named(kind: str, name: object, table: Mapping[str, Named]) -> Named:
     if not isinstance(name, str) or name not in table:
         raise ValueError(f"{kind} is {name!r}; expected one of {', '.join(table)}")
     return table[name]
+
+
+def check_data(profile: Profile) -> None:
+    """A ValueError if the profile is meant for images that are not read here."""
+    if not profile.has_data:
+        runnable = ", ".join(name for name, p in PROFILES.items() if p.has_data)
+        raise ValueError(
+            f"profile is {profile.name!r}, {profile.price}; expected one of {runnable}"
+        )

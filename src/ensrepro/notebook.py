@@ -118,12 +118,13 @@ def resolved_parameters(notebook: Path, given: Sequence[tuple[str, str]]) -> dic
             raise UsageError(f"{name} is given twice; expected once")
         seen.add(name)
         values[name] = converted(name, text, values[name])
-    for name, table in (("task", config.TASKS), ("profile", config.PROFILES)):
-        if name in values:
-            try:
-                config.named(name, values[name], table)
-            except ValueError as error:
-                raise UsageError(str(error)) from None
+    try:
+        if "task" in values:
+            config.named("task", values["task"], config.TASKS)
+        if "profile" in values:
+            config.check_data(config.named("profile", values["profile"], config.PROFILES))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if values.get("out"):
         values["out"] = str(Path(str(values["out"])).resolve())  # the notebook runs elsewhere
     return values

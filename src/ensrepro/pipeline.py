@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, pareto
-from ensrepro.config import PROFILES, Profile
+from ensrepro.config import check_data
 from ensrepro.search import SAMPLERS
 from ensrepro.space import PENALTY_TABLES, RESTORMER
 from ensrepro.steps import context, finetune, pool, search, teacher
@@ -144,15 +144,6 @@ def checked(name: str, value: Parameter) -> Parameter:
     if value < 0:
         raise ValueError(f"{name} is {value}; expected an integer >= 0")
     return value
-
-
-def check_data(profile: Profile) -> None:
-    """A ValueError if the profile is meant for images that are not read here."""
-    if not profile.has_data:
-        runnable = ", ".join(name for name, p in PROFILES.items() if p.has_data)
-        raise ValueError(
-            f"profile is {profile.name!r}, {profile.price}; expected one of {runnable}"
-        )
 
 
 def start(

@@ -11,7 +11,8 @@ from typing import Any
 
 from ensrepro import artifacts
 from ensrepro.artifacts import NotOnFileError, Store
-from ensrepro.pipeline import Parameter, Run, check_data, jobs_of, seeds_of
+from ensrepro.config import check_data
+from ensrepro.pipeline import Parameter, Run, jobs_of, seeds_of
 from ensrepro.search import SAMPLERS
 from ensrepro.steps import baselines, context, finetune, knee
 
