@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from ensrepro import artifacts, reproduce
 from ensrepro.config import PROFILES, Distillation, Phase, Schedule
@@ -17,12 +15,7 @@ from ensrepro.steps import pool, teacher
 SHORT = Schedule((Phase(1, 1, 16),), lr=1e-3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,12 +27,7 @@ def seeded(case: str) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(det(name, tuple(s))) for name, s in SHAPES[case].items()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
