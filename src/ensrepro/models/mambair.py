@@ -91,7 +91,8 @@ class SS2D(nn.Module):
         x, gate = self.in_proj(x).chunk(2, dim=-1)  # (B, H, W, D) each
         x = F.silu(self.conv2d(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         y = self.scan(x.contiguous())
-        return self.out_proj(self.out_norm(y) * F.silu(gate))
+        # the copy pays: elementwise functions crawl over short strided rows
+        return self.out_proj(self.out_norm(y) * F.silu(gate.contiguous()))
 
     def scan(self, x: Tensor) -> Tensor:
         """The sum of the four scans, (B, H, W, D) -> (B, H, W, D), in float32 or wider."""

@@ -24,7 +24,8 @@ class BiasFreeNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        std = (x.var(1, correction=0, keepdim=True) + EPS).sqrt()
+        centered = x - x.mean(1, keepdim=True)
+        std = (centered.square().mean(1, keepdim=True) + EPS).sqrt()
         return x / std * self.weight[:, None, None]
 
 
@@ -37,9 +38,9 @@ class WithBiasNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        var, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-        x = (x - mean) / (var + EPS).sqrt()
-        return x * self.weight[:, None, None] + self.bias[:, None, None]
+        centered = x - x.mean(1, keepdim=True)
+        std = (centered.square().mean(1, keepdim=True) + EPS).sqrt()
+        return centered / std * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 NORMS = {"with_bias": WithBiasNorm, "bias_free": BiasFreeNorm}
