@@ -33,7 +33,8 @@ endif
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune
+NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune \
+	11_landscape 12_samplers
 
 .PHONY: help setup book site run list reproduce test bench lint format sync pins clean distclean
 
@@ -49,7 +50,7 @@ $(READY): pyproject.toml requirements/library.txt requirements/book.txt requirem
 		sh requirements/setup.sh
 	@touch '$@'
 
-book: setup ## run notebooks 01 to 06, then build the site
+book: setup ## run all notebooks, then build the site
 	@for nb in $(NOTEBOOKS); do \
 		'$(PY)' -m ensrepro run $$nb --task '$(TASK)' --profile '$(PROFILE)' || exit $$?; \
 	done
@@ -77,6 +78,7 @@ test: setup ## run every test (ARGS="-k search" for some of them)
 bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/scan.py $(ARGS)
 	@'$(PY)' benchmarks/memory.py
+	@'$(PY)' benchmarks/search.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .

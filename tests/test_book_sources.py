@@ -79,6 +79,7 @@ def test_every_place_in_the_code_that_the_page_names_exists() -> None:
         for place in places:
             words = place.split(".")
             paths = [ROOT / "src/ensrepro" / ("/".join(words[:n]) + ".py") for n in (1, 2)]
+            paths.append(ROOT / "src/ensrepro" / words[0] / "__init__.py")
             module = next((p for p in paths if p.exists()), None)
             assert module, f"A{number}: there is no module ensrepro.{place}"
             if words[-1] != module.stem:

@@ -30,7 +30,7 @@ MODULES = {
 
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
-    *("space", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
+    *("space", "pareto", "landscape", "metrics", "config", "artifacts", "weights", "paper"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -40,9 +40,20 @@ ORDER = (
     ),
     *("models.mambair", "models.hybrid", "models.official", "models"),
     *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
-    *("evaluate", "search"),
-    *("erf", "latency", "tables", "figures"),
-    *("steps", "notebook", "pipeline", "reproduce", "cli", "__main__"),
+    *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "trials", "queue"),
+    *("erf", "latency", "costs", "tables", "figures"),
+    *(
+        "steps",
+        "bench",
+        "truth",
+        "comparison",
+        "study",
+        "notebook",
+        "pipeline",
+        "reproduce",
+        "cli",
+        "__main__",
+    ),
 )
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = ("space", "pareto", "metrics", "config", "artifacts", "weights", "paper", "tables")

@@ -9,7 +9,7 @@ import pytest
 
 from ensrepro import artifacts, reproduce
 from ensrepro.config import PROFILES, Distillation, Phase, Schedule
-from ensrepro.search import SAMPLERS
+from ensrepro.reproduce import SAMPLERS
 from ensrepro.steps import pool, teacher
 
 SHORT = Schedule((Phase(1, 1, 16),), lr=1e-3)

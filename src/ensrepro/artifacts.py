@@ -13,14 +13,14 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -166,13 +166,14 @@ def provenance(profile: str, task: str, seed: int, seconds: float, threads: int)
     )
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` at once: after a crash it is the old file or the new one, never a part."""
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that replaces `path` at once, when it is whole and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o644)
@@ -180,6 +181,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` at once: after a crash it is the old file or the new one, never a part."""
+    with replacing(path) as file:
+        file.write(content)
 
 
 def refused(constant: str) -> None:

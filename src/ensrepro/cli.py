@@ -1,4 +1,4 @@
-"""The command line: `python -m ensrepro run | list | reproduce | restore`.
+"""The command line: `python -m ensrepro run | list | reproduce | bench | search | work | restore`.
 
 Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted.
 """
@@ -86,6 +86,51 @@ def reproduce_command(arguments: argparse.Namespace) -> None:
         print(f"{name:<{width}}", *(f"{text:>12}" for text in numbers))
 
 
+def bench_command(arguments: argparse.Namespace) -> None:
+    """Measure every architecture of a task."""
+    from ensrepro import bench, pipeline
+
+    made = bench.build(
+        arguments.task,
+        arguments.profile,
+        out=arguments.out or "",
+        processes=arguments.processes,
+        progress=pipeline.show_progress,
+    )
+    result = made.result
+    print(f"{result.n_rows} architectures on {result.n_images} crops: {result.file}")
+
+
+def search_command(arguments: argparse.Namespace) -> None:
+    """Coordinate one search whose architectures other processes help to measure."""
+    from ensrepro import pipeline
+
+    found = pipeline.shared_search(
+        arguments.storage,
+        task=arguments.task,
+        profile=arguments.profile,
+        out=arguments.out or "",
+        sampler=arguments.sampler,
+        n_trials=arguments.n_trials,
+        seed=arguments.seed,
+    )
+    print(f"{found.sampler}: {found.n_unique} architectures, {len(found.front)} on the front")
+
+
+def work_command(arguments: argparse.Namespace) -> None:
+    """Measure what a search asks for."""
+    from ensrepro import pipeline
+
+    n = pipeline.work(
+        arguments.storage,
+        arguments.name,
+        task=arguments.task,
+        profile=arguments.profile,
+        idle_seconds=arguments.idle_seconds,
+    )
+    print(f"{n} architectures measured")
+
+
 def restore_command(arguments: argparse.Namespace) -> None:
     """Restore one image file."""
     from ensrepro import evaluate
@@ -102,8 +147,29 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
+def sharing_commands(commands: Any) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """`search` and `work`: one search on many machines."""
+    search = commands.add_parser(
+        "search", help="coordinate a search that workers share", allow_abbrev=False
+    )
+    search.set_defaults(command=search_command)
+    search.add_argument("--sampler", default="exact-ehvi", help="one of notebook 04's")
+    search.add_argument("--n-trials", type=int, help="proposals (default: the profile's number)")
+    search.add_argument("--seed", type=int, default=0)
+    search.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
+    work = commands.add_parser("work", help="measure for such a search", allow_abbrev=False)
+    work.set_defaults(command=work_command)
+    work.add_argument("name", help="of the search; `search` prints it")
+    work.add_argument("--idle-seconds", type=float, default=600.0, help="wait for work so long")
+    for command in (search, work):
+        command.add_argument(
+            "--storage", required=True, help="sqlite:///FILE or postgresql+psycopg://HOST/DATABASE"
+        )
+    return search, work
+
+
 def parser() -> argparse.ArgumentParser:
-    """The four commands; a shortened option is refused like any other unknown one."""
+    """All commands; a shortened option is refused like any other unknown one."""
     top = argparse.ArgumentParser("python -m ensrepro", allow_abbrev=False)
     top.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = top.add_subparsers(metavar="command", required=True)
@@ -135,7 +201,14 @@ def parser() -> argparse.ArgumentParser:
     restore.set_defaults(command=restore_command)
     restore.add_argument("source", help="the degraded image")
     restore.add_argument("target", help="the PNG file to write")
-    for command in (reproduce, restore):
+    bench = commands.add_parser(
+        "bench", help="measure every architecture of a task", allow_abbrev=False
+    )
+    bench.set_defaults(command=bench_command)
+    bench.add_argument("--processes", type=int, help="of one thread each (default: one a core)")
+    bench.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
+    search, work = sharing_commands(commands)
+    for command in (reproduce, bench, search, work, restore):
         command.add_argument("--task", choices=config.TASKS, default="denoise")
         command.add_argument("--profile", choices=config.PROFILES, default="mini")
     return top

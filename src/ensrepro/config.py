@@ -99,7 +99,8 @@ class Evaluation:
 class Profile:
     """The scale of a run; `price` says what it costs and where it runs.
 
-    Without `has_data` it is meant for images that are not read here: nothing can be run.
+    Without `has_data` it is meant for images that are not read here: nothing can be run. A profile
+    too small to measure every architecture reads the table of the profile `table_of`.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Profile:
     n_seeds: int
     max_processes: int
     has_data: bool = True
+    table_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ SMOKE = Profile(
     n_candidates=2,
     n_seeds=1,
     max_processes=1,
+    table_of="mini",
 )
 
 # assumption A28: Restormer's recipe with everything shortened

@@ -195,12 +195,16 @@ def restored_batches(
     """For each architecture in `order` the restored batch (B, C_out, H, W), clipped to [0, 1]."""
     stages = teacher.space.stages
     stem = teacher.stem(images)
+    inputs: list[Tensor] = []  # of a stage: the same for all of its choices
     outputs: list[Tensor] = []
     for architecture, shared in order:
-        del outputs[shared:]
-        for stage, choice in list(zip(stages, architecture, strict=True))[shared:]:
-            module = stage_module(teacher, surrogates, stage, choice)
-            outputs.append(module(teacher.enter(stage, stem, outputs)))
+        del outputs[shared:], inputs[shared + 1 :]
+        for position in range(shared, len(stages)):
+            stage = stages[position]
+            if position == len(inputs):
+                inputs.append(teacher.enter(stage, stem, outputs))
+            module = stage_module(teacher, surrogates, stage, architecture[position])
+            outputs.append(module(inputs[position]))
         yield teacher.leave(images, stem, outputs[-1]).clamp(0, 1)
 
 

@@ -8,8 +8,8 @@ Conventions, kept by every function:
 * Of equal points the one with the lowest index is on the front, the others are not.
 * A front runs from the smallest psnr_drop to the largest.
 * Distances are taken between normalized points: z = 0 is the ideal anchor, z = 1 the nadir.
-* A tie (to 12 decimals) goes to the lower penalty, then to the lower index. Sort the rows by
-  architecture and the last rule is the lexicographic one.
+* A tie (to 12 decimals) goes to the lower penalty, then to the lower index (of sorted rows: to the
+  lexicographically first architecture).
 """
 
 from __future__ import annotations
@@ -272,12 +272,12 @@ def knee_sensitivity(
     points: Mapping[str, ArrayLike],
     teacher: int,
     cheapest: int,
-    caps: Sequence[float | None] = CAPS_DB,
+    eligible: Sequence[int] | None = None,
 ) -> list[KneeRow]:
-    """The knee under every penalty table, method and cap.
+    """The knee of the `eligible` rows (None: of all) under every penalty table, method and cap.
 
-    `points` holds, per penalty table, the same architectures in the same rows; `teacher` and
-    `cheapest` are two of them. Shifts start at the first table's chord knee without a cap.
+    `points` holds the same architectures in the same rows for each table; `teacher` and `cheapest`
+    are two of them. Shifts start at the first table's chord knee without a cap.
     """
     if not points:
         raise ValueError("points is empty; expected at least one penalty table")
@@ -286,14 +286,14 @@ def knee_sensitivity(
     if len(set(shapes.values())) > 1:
         raise ValueError(f"the tables have shapes {shapes}; expected the same rows in each")
     base = next(iter(tables.values()))
+    kept = np.arange(len(base)) if eligible is None else np.asarray(eligible)
     plane = Anchors.between(base[teacher], base[cheapest])
-    z, home = normalize(base, plane), knee(base, plane)
-    rows = []
+    rows, z, home = [], normalize(base, plane), kept[knee(base[kept], plane)]
     for name, values in tables.items():
         anchors = Anchors.between(values[teacher], values[cheapest])
         for method in KNEES:
-            for cap in caps:
-                i = knee(values, anchors, method, cap)
+            for cap in CAPS_DB:
+                i = int(kept[knee(values[kept], anchors, method, cap)])
                 shift = float(np.linalg.norm(z[i] - z[home]))
                 drop, price = map(float, values[i, [DROP, PENALTY]])
                 rows.append(KneeRow(name, method, cap, i, drop, price, shift))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensrepro import artifacts, pareto
+from ensrepro import artifacts, bench, pareto, study
+from ensrepro.bench import Bench
 from ensrepro.config import check_data
-from ensrepro.search import SAMPLERS
+from ensrepro.ledger import Objective
+from ensrepro.queue import Queue
+from ensrepro.samplers import DEFAULT, SAMPLERS
 from ensrepro.space import PENALTY_TABLES, RESTORMER
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
@@ -22,6 +27,7 @@ from ensrepro.steps.knee import KneeChoice
 from ensrepro.steps.pool import Pool
 from ensrepro.steps.search import SearchSummary
 from ensrepro.steps.teacher import Teacher
+from ensrepro.study import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +40,8 @@ CHOICES: dict[str, Collection[str]] = {
     "rule": pareto.CANDIDATE_RULES,
     "stage": [stage.name for stage in RESTORMER.stages],
 }
+REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
+COMPARED = ("random",)  # with the sampler that was asked for
 Parameter = str | int | float | bool
 
 
@@ -70,10 +78,58 @@ class Run:
     def pool(self) -> Pool:
         return pool.get(self.ctx, self.teacher, progress=show_progress)
 
+    @cached_property
+    def truth(self) -> Bench | None:
+        """Every architecture of this pool, measured, if the table is on file."""
+        return bench.find(self.ctx)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The table: on file, measured now, or another profile's where this one is too small."""
+        other = self.ctx.profile.table_of
+        if other:
+            borrowed = bench.on_file(bench.store_of(self.ctx.task.name, other, self.ctx.pair.name))
+            if borrowed is not None:
+                return borrowed
+        return bench.get(self.ctx, processes=self.ctx.n_processes, progress=show_progress)
+
+    @cached_property
+    def study(self) -> StudyResult:
+        """The comparison of samplers on the table: on file, or made now."""
+        plan = study.SHORT if self.ctx.profile.table_of else study.PLAN
+        identity = self.ctx.identity(
+            table=self.bench.result.sha256, plan={name: list(b) for name, b in plan.items()}
+        )
+        return self.ctx.result("study", StudyResult, identity, lambda: self._compare(plan))
+
+    def _compare(self, plan: study.Plan) -> tuple[StudyResult, artifacts.Provenance]:
+        started = time.perf_counter()
+        folder = self.ctx.store.checkpoint(f"study-{self.bench.result.sha256[:16]}").with_suffix("")
+        made = study.run(
+            self.bench.frame,
+            folder,
+            plan=plan,
+            processes=self.ctx.n_processes,
+            progress=partial(show_progress, "study"),
+        )
+        return made, self.ctx.provenance(0, started)
+
     def search(
-        self, sampler: str, n_trials: int | None = None, penalty_table: str = "blocks"
+        self,
+        sampler: str = DEFAULT,
+        n_trials: int | None = None,
+        penalty_table: str = "blocks",
+        latency_budget_ms: float = 0.0,
     ) -> SearchSummary:
-        """A search run with this notebook's seed; `n_trials` None or 0 takes the profile's."""
+        """A search run with this notebook's seed.
+
+        `n_trials` None or 0 takes the profile's; no budget is 0. Latencies are those of ENS-Bench.
+        """
+        known = search.Known()
+        if self.truth is not None:
+            known = search.Known(self.truth.quality, self.truth.latency_ms)
+        elif latency_budget_ms:
+            known = search.Known(latency_ms=self.bench.latency_ms)
         return search.get(
             self.ctx,
             self.teacher,
@@ -82,20 +138,32 @@ class Run:
             n_trials=n_trials or None,
             seed=self.seed,
             penalty_table=penalty_table,
+            latency_budget_ms=latency_budget_ms or None,
+            known=known,
             progress=show_progress,
         )
 
     def searches(
-        self, sampler: str, n_trials: int | None, penalty_table: str
+        self,
+        sampler: str,
+        n_trials: int | None,
+        penalty_table: str,
+        latency_budget_ms: float = 0.0,
     ) -> dict[str, SearchSummary]:
-        """The asked run, random search to compare with, and every other run on file, by sampler."""
-        n = n_trials or self.ctx.profile.n_trials
-        names = [sampler, "random"] + [
-            name
-            for name in SAMPLERS
-            if self.ctx.store.manifest(search.step_name(name, n, self.seed, penalty_table)).exists()
-        ]
-        return {name: self.search(name, n, penalty_table) for name in dict.fromkeys(names)}
+        """The asked run, the ones to compare it with, and every other run on file, by sampler."""
+        compared = {
+            name: partial(self.search, name, n_trials, penalty_table, latency_budget_ms)
+            for name in dict.fromkeys([sampler, *COMPARED, *SAMPLERS])
+        }
+        found = {}
+        reading = replace(self, ctx=replace(self.ctx, may_compute=False))
+        for name, get in compared.items():
+            if name in (sampler, *COMPARED):
+                found[name] = get()
+                continue
+            with suppress(artifacts.NotOnFileError):
+                found[name] = reading.search(name, n_trials, penalty_table, latency_budget_ms)
+        return found
 
     def caption(self, text: str) -> str:
         """A figure's caption, with profile, task and commit."""
@@ -139,10 +207,11 @@ def checked(name: str, value: Parameter) -> Parameter:
         if not isinstance(value, str) or value not in CHOICES[name]:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(CHOICES[name])}")
         return value
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}; expected an integer")
-    if value < 0:
-        raise ValueError(f"{name} is {value}; expected an integer >= 0")
+    kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}; expected {what}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value}; expected {what} >= 0")
     return value
 
 
@@ -173,3 +242,49 @@ def seeds_of(ctx: Context, chosen: Finetuned) -> list[Job]:
     """The chosen architecture with every seed of the profile."""
     architecture = ctx.space.architecture(chosen.result.architecture)
     return [(architecture, seed) for seed in range(ctx.profile.n_seeds)]
+
+
+def shared_search(
+    storage: str,
+    *,
+    task: str,
+    profile: str,
+    out: str = "",
+    sampler: str = DEFAULT,
+    n_trials: int | None = None,
+    seed: int = 0,
+) -> SearchSummary:
+    """Coordinate a search whose architectures `work` helps to measure; the table is not asked."""
+    run = start("search", task=task, profile=profile, seed=seed, out=out, sampler=sampler)
+    ctx, teacher, pool = run.ctx, run.teacher, run.pool
+    opened: list[Queue] = []
+    with ExitStack() as stack:
+
+        def share(name: str) -> Objective:
+            key = search.key(ctx, teacher, pool)
+            shared = stack.enter_context(Queue(storage, name, key, ctx.space))
+            opened.append(shared)
+            print(f"{name}: waiting for workers at {storage.partition('://')[0]}", flush=True)
+            return shared.objective(search.objective(ctx, teacher, pool))
+
+        found = search.get(
+            ctx,
+            teacher,
+            pool,
+            sampler=sampler,
+            n_trials=n_trials,
+            seed=seed,
+            share=share,
+            progress=show_progress,
+        )
+        for shared in opened:
+            shared.finish()  # an interrupted search goes on later, so its workers wait
+        return found
+
+
+def work(storage: str, name: str, *, task: str, profile: str, idle_seconds: float) -> int:
+    """Measure what the search `name` asks for; returns how many architectures that were."""
+    run = start("work", task=task, profile=profile)
+    ctx, teacher, pool = run.ctx, run.teacher, run.pool
+    with Queue(storage, name, search.key(ctx, teacher, pool), ctx.space) as shared:
+        return shared.work(search.objective(ctx, teacher, pool), idle_seconds=idle_seconds)

@@ -17,6 +17,7 @@ from ensrepro import data, distill, evaluate, training, weights
 from ensrepro.artifacts import Store
 from ensrepro.config import PAIRS, PROFILES, TASKS
 from ensrepro.models.hybrid import assemble
+from ensrepro.queue import Queue
 from ensrepro.space import RESTORMER, penalty
 from ensrepro.steps import baselines, context, finetune, knee, pool, search, teacher
 from ensrepro.steps.context import Context
@@ -259,6 +260,69 @@ def test_two_searches_share_the_ledger(made, copied, monkeypatch):
     assert run.psnr[:2] == made.search.psnr[:2]
     assert not known & set(asked)
     assert len(asked) == len(set(asked)) <= 2
+
+
+def test_a_search_on_a_table_gives_what_measuring_gives_and_leaves_the_ledger_alone(made, copied):
+    quality = np.full((RESTORMER.n_architectures, 2), np.nan)  # only what is asked for is there
+    for number, psnr, ssim in zip(
+        made.search.architectures, made.search.psnr, made.search.ssim, strict=True
+    ):
+        quality[number] = psnr, ssim
+    copied.store.manifest("search-exact-ehvi-6-blocks-s0").unlink()
+    ledger = copied.store.ledger(search.LEDGER)
+    before = ledger.read_bytes()
+    known = search.Known(quality=quality)
+    assert search.get(copied, made.teacher, made.pool, known=known) == made.search
+    assert ledger.read_bytes() == before
+
+
+def test_a_latency_budget_bounds_the_front_and_the_candidates_and_has_a_file_of_its_own(
+    copied, made
+):
+    latency = 100.0 + np.arange(RESTORMER.n_architectures) % 7  # 103 ms or less: four in seven
+    run = search.get(
+        copied,
+        made.teacher,
+        made.pool,
+        sampler="random",
+        n_trials=12,
+        latency_budget_ms=103.0,
+        known=search.Known(latency_ms=latency),
+    )
+    assert (
+        (copied.store.root / "results/smoke/denoise")
+        .joinpath("search-random-12-blocks-s0-within103ms.json")
+        .exists()
+    )
+    allowed = latency[run.architectures] <= 103.0
+    assert run.allowed == allowed.tolist()
+    assert allowed[2:].all()  # the two anchors are measured whatever they take
+    choice = knee.choose(copied, run)
+    assert all(latency[RESTORMER.index(a)] <= 103.0 for a in choice.candidates)
+    assert all(latency[row["architecture"]] <= 103.0 for row in choice.sensitivity)
+    with pytest.raises(ValueError, match="latency_budget_ms is 99; expected at least 100"):
+        search.get(
+            *(copied, made.teacher, made.pool),
+            latency_budget_ms=99.0,
+            known=search.Known(latency_ms=latency),
+        )
+
+
+def test_a_search_shared_through_a_queue_finds_what_one_process_finds(made, copied, tmp_path):
+    copied.store.manifest("search-exact-ehvi-6-blocks-s0").unlink()
+    copied.store.ledger(search.LEDGER).unlink()
+    names = []
+
+    def share(name: str) -> search.Objective:
+        names.append(name)
+        key = search.key(copied, made.teacher, made.pool)
+        shared = Queue(f"sqlite:///{tmp_path}/queue.db", name, key)
+        return shared.objective(search.objective(copied, made.teacher, made.pool))
+
+    run = search.get(copied, made.teacher, made.pool, share=share)
+    assert names == ["search-exact-ehvi-6-blocks-s0"]
+    assert run.architectures == made.search.architectures
+    assert run.psnr == pytest.approx(made.search.psnr, abs=1e-6)  # batches are other ones
 
 
 def test_the_knee_is_on_the_front_and_first_among_distinct_candidates(made):

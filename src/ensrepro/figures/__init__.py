@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from ensrepro.figures import (
     distillation,
+    landscape,
     profiling,
     receptive,
     restoration,
     search,
+    study,
     style,
 )
 
-__all__ = ["distillation", "profiling", "receptive", "restoration", "search", "style"]
+__all__ = [
+    "distillation",
+    "landscape",
+    "profiling",
+    "receptive",
+    "restoration",
+    "search",
+    "study",
+    "style",
+]

@@ -53,17 +53,19 @@ def choose(
 ) -> KneeChoice:
     """The knee of a search's front and its companions; the profile says how many."""
     architectures = [ctx.space.architecture(i) for i in run.architectures]
-    rows = pareto.candidates(
-        run.points,
+    within = np.flatnonzero(run.allowed)
+    chosen = pareto.candidates(
+        run.points[within],
         run.anchors,
         rule,
         n=ctx.profile.n_candidates,
         knee_method=method,
         max_drop_db=max_drop_db,
-        architectures=architectures,
+        architectures=[architectures[i] for i in within],
     )
+    rows = tuple(int(within[i]) for i in chosen)
     sensitivity = [
         {**asdict(row), "architecture": run.architectures[row.index], "disagrees": row.disagrees}
-        for row in pareto.knee_sensitivity(by_table(ctx, run), teacher=0, cheapest=1)
+        for row in pareto.knee_sensitivity(by_table(ctx, run), 0, 1, eligible=within)
     ]
     return KneeChoice(tuple(architectures[row] for row in rows), rows, sensitivity)

@@ -1,11 +1,14 @@
 """Step 3, the search: architectures proposed by a sampler, measured on the validation crops (3.5).
 
-All runs of a pool share one ledger, so no architecture is ever measured twice.
+All runs of a pool share one ledger, so no architecture is ever measured twice. Where ENS-Bench has
+the pool's table, a run reads the same numbers there and takes seconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +17,36 @@ import ensrepro
 from ensrepro import evaluate, pareto, search
 from ensrepro.artifacts import Provenance
 from ensrepro.data import VALIDATION
-from ensrepro.ledger import Key, Ledger, Metrics
+from ensrepro.ledger import Key, Ledger, Metrics, Objective
+from ensrepro.samplers import DEFAULT
 from ensrepro.search import SearchResult
-from ensrepro.space import Architecture
+from ensrepro.space import Architecture, Space
 from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.pool import Pool
 from ensrepro.steps.teacher import Teacher
 
 LEDGER = "evaluations"
+
+Share = Callable[[str], Objective]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was measured of every architecture before, where ENS-Bench has it.
+
+    `quality` is (n_architectures, 2), psnr in dB and ssim on the validation crops; `latency_ms`
+    (n_architectures,).
+    """
+
+    quality: np.ndarray | None = None
+    latency_ms: np.ndarray | None = None
+
+    def looked_up(self, space: Space) -> Objective | None:
+        """The objective that reads the table, if there is one."""
+        table = self.quality
+        if table is None:
+            return None
+        return lambda architectures: [Metrics(*table[space.index(a)]) for a in architectures]
 
 
 @dataclass(frozen=True)
@@ -29,7 +54,8 @@ class SearchSummary:
     """A finished run, in the order of its proposals.
 
     `architectures` are numbers in the space; psnr in dB; `hypervolume` after each proposal; `front`
-    positions in these lists, by psnr_drop.
+    positions in these lists, by psnr_drop. `allowed` says which are within `latency_budget_ms`;
+    `latency_ms` is there if latency was an objective.
     """
 
     sampler: str
@@ -40,6 +66,9 @@ class SearchSummary:
     psnr: list[float]
     ssim: list[float]
     penalty: list[float]
+    latency_ms: list[float] | None
+    latency_budget_ms: float | None
+    allowed: list[bool]
     hypervolume: list[float]
     front: list[int]
     n_unique: int
@@ -55,14 +84,17 @@ class SearchSummary:
         return pareto.Anchors.between(self.points[0], self.points[1])
 
 
-def step_name(sampler: str, n_trials: int, seed: int, penalty_table: str) -> str:
+def step_name(asked: search.Settings) -> str:
     """Name of a run's manifest."""
-    return f"search-{sampler}-{n_trials}-{penalty_table}-s{seed}"
+    name = f"search-{asked.sampler}-{asked.n_trials}-{asked.penalty_table}-s{asked.seed}"
+    budget = asked.latency_budget_ms
+    name += "" if budget is None else f"-within{budget:g}ms"
+    return f"{name}-latency" if asked.minimizes_latency else name
 
 
-def open_ledger(ctx: Context, teacher: Teacher, pool: Pool) -> Ledger:
-    """The evaluations of this pool on these validation crops."""
-    key = Key(
+def key(ctx: Context, teacher: Teacher, pool: Pool) -> Key:
+    """What an evaluation of this pool depends on."""
+    return Key(
         validation=ctx.recipes[VALIDATION],
         weights=f"{teacher.result.digest}-{pool.result.digest}",
         task=ctx.task.name,
@@ -70,7 +102,22 @@ def open_ledger(ctx: Context, teacher: Teacher, pool: Pool) -> Ledger:
         pair=ctx.pair.name,
         code_version=ensrepro.__version__,
     )
-    return Ledger(ctx.store.ledger(LEDGER), key)
+
+
+def open_ledger(ctx: Context, teacher: Teacher, pool: Pool) -> Ledger:
+    """The evaluations of this pool on these validation crops."""
+    return Ledger(ctx.store.ledger(LEDGER), key(ctx, teacher, pool))
+
+
+def objective(ctx: Context, teacher: Teacher, pool: Pool) -> Objective:
+    """Architectures measured on the validation crops, together."""
+
+    def measured(architectures: list[Architecture]) -> list[Metrics]:
+        return evaluate.measure(
+            teacher.net, pool.surrogates, architectures, ctx.validation, ctx.task.protocol
+        )
+
+    return measured
 
 
 def summary(ctx: Context, result: SearchResult) -> SearchSummary:
@@ -85,6 +132,9 @@ def summary(ctx: Context, result: SearchResult) -> SearchSummary:
         psnr=result.psnr.tolist(),
         ssim=result.ssim.tolist(),
         penalty=result.penalty.tolist(),
+        latency_ms=result.points[:, 2].tolist() if settings.minimizes_latency else None,
+        latency_budget_ms=settings.latency_budget_ms,
+        allowed=result.allowed.tolist(),
         hypervolume=result.hypervolume.tolist(),
         front=list(result.front),
         n_unique=result.n_unique,
@@ -96,25 +146,29 @@ def make(
     teacher: Teacher,
     pool: Pool,
     settings: search.Settings,
+    known: Known,
+    share: Share | None,
     progress: Progress | None,
 ) -> tuple[SearchSummary, Provenance]:
-    """Run the search against the shared ledger."""
+    """Run the search against the shared ledger, or against the table where there is one."""
     started = time.perf_counter()
 
-    def objective(architectures: list[Architecture]) -> list[Metrics]:
-        return evaluate.measure(
-            teacher.net, pool.surrogates, architectures, ctx.validation, ctx.task.protocol
-        )
-
+    asked, ledger = known.looked_up(ctx.space), None
+    if asked is None:
+        ledger = open_ledger(ctx, teacher, pool)
+        asked = objective(ctx, teacher, pool) if share is None else share(step_name(settings))
     result = search.run(
-        objective,
+        asked,
         space=ctx.space,
         sampler=settings.sampler,
         n_trials=settings.n_trials,
         seed=settings.seed,
         penalty_table=settings.penalty_table,
         batch=settings.batch,
-        ledger=open_ledger(ctx, teacher, pool),
+        latency_ms=known.latency_ms,
+        latency_budget_ms=settings.latency_budget_ms,
+        minimizes_latency=settings.minimizes_latency,
+        ledger=ledger,
         progress=None if progress is None else lambda done, of: progress("search", done, of),
     )
     return summary(ctx, result), ctx.provenance(settings.seed, started)
@@ -125,24 +179,40 @@ def get(
     teacher: Teacher,
     pool: Pool,
     *,
-    sampler: str = "nsga2",
+    sampler: str = DEFAULT,
     n_trials: int | None = None,
     seed: int = 0,
     penalty_table: str = "blocks",
+    latency_budget_ms: float | None = None,
+    minimizes_latency: bool = False,
+    known: Known = Known(),
+    share: Share | None = None,
     progress: Progress | None = None,
 ) -> SearchSummary:
-    """A search run: from its manifest, or run now. `n_trials` None takes the profile's."""
+    """A search run: from its manifest, or run now. `n_trials` None takes the profile's.
+
+    `known` latencies are needed for a budget or as an objective. `share` gives the objective that
+    other processes help with, for the name of the run.
+    """
     settings = search.settings(
         ctx.space,
         sampler,
         ctx.profile.n_trials if n_trials is None else n_trials,
         seed,
         penalty_table,
+        latency_budget_ms=latency_budget_ms,
+        minimizes_latency=minimizes_latency,
     )
-    step = step_name(sampler, settings.n_trials, seed, penalty_table)
+    search.problem(settings, ctx.space, known.latency_ms)  # refused before anything is measured
     identity = ctx.identity(
         teacher=teacher.result.digest, pool=pool.result.digest, batch=settings.batch
     )
+    if latency_budget_ms is not None or minimizes_latency:
+        latency = np.ascontiguousarray(known.latency_ms)
+        identity["latency"] = hashlib.sha256(latency.tobytes()).hexdigest()[:16]
     return ctx.result(
-        step, SearchSummary, identity, lambda: make(ctx, teacher, pool, settings, progress)
+        step_name(settings),
+        SearchSummary,
+        identity,
+        lambda: make(ctx, teacher, pool, settings, known, share, progress),
     )
