@@ -23,8 +23,9 @@ from sqlalchemy import NullPool
 
 from ensrepro import search
 from ensrepro.ledger import Key, Metrics, Objective
-from ensrepro.queue import Queue
+from ensrepro.queue import HEADER, Queue, QueueError
 from ensrepro.space import RESTORMER, Architecture, Space
+from ensrepro.trials import Trials
 
 KEY = Key("v" * 8, "w" * 8, "denoise", "smoke", "restormer-mambair", "1.0")
 TEACHER, CHEAPEST = RESTORMER.teacher, RESTORMER.cheapest
@@ -166,11 +167,26 @@ def measured(*logs) -> Counter[int]:
     return Counter(int(line) for log in logs for line in log.read_text().split())
 
 
+def storage_of(url: str) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(url, {"poolclass": NullPool})  # leaves nothing open
+
+
 @cache
 def study_of(url: str) -> optuna.Study:
     """The study as any program would see it."""
-    storage = optuna.storages.RDBStorage(url, {"poolclass": NullPool})  # leaves nothing open
-    return optuna.load_study(study_name="search", storage=storage)
+    return optuna.load_study(study_name="search", storage=storage_of(url))
+
+
+def is_made(url: str) -> bool:
+    """Whether a coordinator has begun, so that workers are let in."""
+    trials = Trials(url, "search", RESTORMER)
+    try:
+        trials.open(make=False)
+        return HEADER in trials.attributes()
+    except ValueError:
+        return False
+    finally:
+        trials.close()
 
 
 def states(url: str) -> Counter[str]:
@@ -197,8 +213,15 @@ def test_one_process_is_coordinator_and_worker_in_one(url, opened):
 
 
 def together(start, url: str, roles: list[str]) -> None:
-    """Check what these processes measure, and that each coordinator finds what one alone finds."""
-    processes = [start(role, url) for role in roles]
+    """Check what these processes measure, and that each coordinator finds what one alone finds.
+
+    The coordinators come first in `roles`, and the others start once there is a study.
+    """
+    processes = []
+    for role in roles:
+        if role == "work":
+            wait_for(lambda: is_made(url))
+        processes.append(start(role, url))
     for each, _ in processes:
         each.join(PATIENCE)
     assert [each.exitcode for each, _ in processes] == [0] * len(roles)
@@ -254,6 +277,7 @@ def test_what_a_killed_worker_had_is_measured_by_another(url, start, opened, bac
 
 def test_a_coordinator_that_was_killed_continues_where_it_was(file_url, start, opened, background):
     victim, _ = start("wait", file_url)
+    wait_for(lambda: is_made(file_url))
     recorder = Recorder()
     worker = background.submit(opened(file_url).work, recorder, idle_seconds=PATIENCE)
     wait_for(lambda: len(recorder.calls) > 5)
@@ -278,7 +302,7 @@ def test_a_trial_whose_workers_died_twice_ends_the_search(file_url, opened, back
         r"architecture 2 2 2 2 2 2 2 2 has failed 2 times in study 'search' in .*queue.db, "
         r"at last with: no sign of life for 0.2 s, the last: None"
     )
-    with pytest.raises(RuntimeError, match=sentence):
+    with pytest.raises(QueueError, match=sentence):
         answer.result(PATIENCE)
     assert states(file_url) == {"FAIL": 2}
     assert shared.objective(measure)([CHEAPEST]) == measure([CHEAPEST])  # a new start
@@ -308,7 +332,7 @@ def test_no_number_is_refused_and_the_search_says_why(file_url, opened, backgrou
     for _ in range(2):
         with pytest.raises(ValueError, match=sentence):
             opened(file_url).work(lambda a: [Metrics(value, 0.5)], idle_seconds=PATIENCE)
-    with pytest.raises(RuntimeError, match=f"has failed 2 times .* ValueError: {sentence}"):
+    with pytest.raises(QueueError, match=f"has failed 2 times .* ValueError: {sentence}"):
         answer.result(PATIENCE)
 
 
@@ -400,6 +424,7 @@ def test_a_worker_may_measure_a_few_at_once(file_url, opened, background):
 
 def test_a_worker_ends_when_there_is_nothing_to_do_or_the_search_is_over(file_url, opened):
     shared = opened(file_url)
+    shared.objective()
     assert shared.work(measure, idle_seconds=0) == 0
     shared.finish()
     assert opened(file_url).work(measure, idle_seconds=3600) == 0
@@ -414,34 +439,66 @@ def test_what_was_measured_is_there_for_the_next_search(file_url, opened):
     assert recorder.calls == [[CHEAPEST]]
 
 
+def test_a_worker_does_not_make_what_it_was_told_by_a_wrong_name(url, opened):
+    opened(url).objective()
+    sentence = r"study 'serach' in .* does not exist; expected one .* has made: 'search'$"
+    with Queue(url, "serach", KEY) as misspelt:
+        for _ in range(2):  # as long as it is so
+            with pytest.raises(ValueError, match=sentence):
+                misspelt.work(measure, idle_seconds=3600)
+        with pytest.raises(ValueError, match=sentence):
+            misspelt.finish()
+        assert optuna.get_all_study_names(storage_of(url)) == ["search"]
+        misspelt.objective()  # a coordinator may call its search so
+        assert misspelt.work(measure, idle_seconds=0) == 0
+
+
+def test_a_worker_that_comes_first_leaves_no_file(file_url, opened, tmp_path):
+    sentence = r"study 'search' in .*queue.db does not exist; expected .* made: none so far$"
+    early = opened(file_url)
+    with pytest.raises(ValueError, match=sentence):
+        early.work(measure, idle_seconds=3600)
+    assert list(tmp_path.iterdir()) == []
+    opened(file_url).objective()
+    assert early.work(measure, idle_seconds=0) == 0
+
+
 def test_a_queue_of_something_else_is_refused_by_name_with_both_values(file_url, opened):
-    opened(file_url)
+    opened(file_url).objective()
     for field in ("validation", "weights", "task", "profile", "pair"):
         ours = getattr(KEY, field)
         sentence = rf"study 'search' in .*queue.db has {field} '{ours}'; this run has 'another'"
+        other = opened(file_url, replace(KEY, **{field: "another"}))
         with pytest.raises(ValueError, match=sentence):
-            opened(file_url, replace(KEY, **{field: "another"}))
+            other.objective()
+        with pytest.raises(ValueError, match=sentence):
+            other.work(measure, idle_seconds=0)
 
 
 def test_a_queue_over_another_space_is_refused(file_url, opened):
-    opened(file_url)
-    with pytest.raises(ValueError, match="has space 'restormer'; this run has 'short'"):
-        Queue(file_url, "search", KEY, Space("short", RESTORMER.stages[:2]))
+    opened(file_url).objective()
+    with (
+        Queue(file_url, "search", KEY, Space("short", RESTORMER.stages[:2])) as short,
+        pytest.raises(ValueError, match="has space 'restormer'; this run has 'short'"),
+    ):
+        short.objective()
 
 
 def test_other_code_is_logged_not_refused(file_url, opened, caplog):
-    opened(file_url)
+    opened(file_url).objective()
     with caplog.at_level(logging.WARNING):
-        opened(file_url, replace(KEY, code_version="1.1"))
+        opened(file_url, replace(KEY, code_version="1.1")).objective()
     assert "has code_version '1.0'; this run has '1.1'" in caplog.text
 
 
 def test_a_study_of_another_program_is_refused_and_left_alone(file_url, opened):
-    storage = optuna.storages.RDBStorage(file_url, {"poolclass": NullPool})
-    study = optuna.create_study(storage=storage, study_name="search")
+    study = optuna.create_study(storage=storage_of(file_url), study_name="search")
     study.enqueue_trial({"x": 1})
-    with pytest.raises(ValueError, match=r"study 'search' in .* holds other trials"):
-        opened(file_url)
+    sentence = r"study 'search' in .*queue.db is no queue that a coordinator has made"
+    with pytest.raises(ValueError, match=sentence):
+        opened(file_url).objective()
+    with pytest.raises(ValueError, match=sentence):
+        opened(file_url).work(measure, idle_seconds=0)
     assert study.user_attrs == {}
     assert len(study.trials) == 1
 

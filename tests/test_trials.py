@@ -14,8 +14,10 @@ from ensrepro.trials import COMPLETE, FAIL, RUNNING, Trials
 EXPECTED = r"; expected sqlite:///file.db or postgresql\+psycopg://user@host/database"
 
 
-def opened(url: str) -> Trials:
-    return Trials(url, "search", RESTORMER)
+def opened(url: str, name: str = "search") -> Trials:
+    trials = Trials(url, name, RESTORMER)
+    trials.open(make=True)
+    return trials
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,26 @@ def test_a_database_that_is_not_there_is_named():
         pytest.raises(ConnectionError, match='database "nowhere" does not exist'),
     ):
         opened(address.replace("/postgres?", "/nowhere?"))
+
+
+def test_a_study_that_is_not_there_is_refused_with_the_newest_ten(tmp_path):
+    url = f"sqlite:///{tmp_path}/queue.db"
+    for n in range(12):
+        opened(url, f"search-{n}").close()
+    missing = Trials(url, "serach", RESTORMER)
+    newest = ", ".join(f"'search-{n}'" for n in range(11, 1, -1))
+    with pytest.raises(ValueError, match=f"has made: {newest} and 2 older ones$"):
+        missing.open(make=False)
+    missing.close()
+    one = Trials(url, "search-0", RESTORMER)
+    one.open(make=False)
+    assert list(one) == []
+    one.close()
+
+
+def test_closing_what_was_never_opened_does_nothing(tmp_path):
+    Trials(f"sqlite:///{tmp_path}/queue.db", "search", RESTORMER).close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_with_braces_and_percents_is_a_name(tmp_path):

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 STEP = "ens-bench"
 FORMAT = 1  # raised when a column changes its meaning
 PENALTY = "blocks"  # the penalty table of the column
-LATENCY_SIDE = 256
 N_NETWORKS = 100  # timed whole, to test that latency is additive
 SEED = 0
 
@@ -117,8 +116,7 @@ def table(
     """The table from scores (n_architectures, images, 2) and the cost of every architecture."""
     psnr, ssim = scores.mean(axis=1).T
     columns = dict(zip((s.name for s in space.stages), np.array(list(space)).T, strict=True))
-    columns |= {"psnr": psnr, "ssim": ssim}
-    columns |= {"penalty": landscape.penalties(PENALTY, space).ravel()}
+    columns |= {"psnr": psnr, "ssim": ssim, "penalty": landscape.penalties(PENALTY, space).ravel()}
     columns |= {"params": params, "macs": macs, "latency_ms": latency}
     types = {row["name"]: row["type"] for row in schema(space)}
     return pd.DataFrame(columns).astype(types)
@@ -126,9 +124,7 @@ def table(
 
 def to_parquet(frame: pd.DataFrame) -> bytes:
     """The table as a Parquet file."""
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
-    return buffer.getvalue()
+    return frame.to_parquet(None, engine="pyarrow", compression="zstd", index=False)
 
 
 def read(path: Path, result: BenchResult, space: Space = RESTORMER) -> pd.DataFrame:
@@ -166,8 +162,8 @@ def on_file(store: Store, space: Space = RESTORMER) -> Bench | None:
     path = store.manifest(STEP)
     if not path.exists():
         return None
-    content = artifacts.read_json(path)
-    result = artifacts.read_manifest(path, STEP, BenchResult, content["identity"])
+    identity = artifacts.read_json(path)["identity"]  # whatever it is: `get` compares it
+    result = artifacts.read_manifest(path, STEP, BenchResult, identity)
     return Bench(read(path.with_name(result.file), result, space), result)
 
 
@@ -192,9 +188,16 @@ def _measured(profile: str, task: str, out: str) -> Any:
     from ensrepro.steps import context, pool, teacher
 
     ctx = context.open_context(profile, task, out)
-    trained = teacher.get(ctx, None)
-    surrogates = pool.get(ctx, trained).surrogates
-    return exhaustive.Measured(trained.net, surrogates, ctx.validation, ctx.task.protocol)
+    trained = teacher.get(ctx)
+    parts = pool.get(ctx, trained).surrogates
+    return exhaustive.Measured(trained.net, parts, ctx.validation, ctx.task.protocol)
+
+
+def pieces_folder(ctx: Context, digests: str) -> Path:
+    """Where scores wait to be a table; other networks, images or another protocol have others."""
+    made_from = f"{digests} {ctx.recipes} {ctx.task.protocol} {FORMAT}".encode()
+    name = f"bench-{hashlib.sha256(made_from).hexdigest()[:16]}"
+    return ctx.store.checkpoint(name).with_suffix("")
 
 
 def _make(
@@ -209,12 +212,12 @@ def _make(
         partial(_measured, ctx.profile.name, ctx.task.name, str(ctx.store.root)),
         ctx.space,
         ctx.validation,
-        ctx.store.checkpoint(f"bench-{digests}").with_suffix(""),
+        pieces_folder(ctx, digests),
         processes=processes,
         progress=progress,
     )
     shape = NetworkShape(norm=ctx.task.norm, in_channels=ctx.task.in_channels)
-    setting = costs.Setting(shape, LATENCY_SIDE)
+    setting = costs.Setting(shape)
     measured = costs.measure(
         setting,
         ctx.space,

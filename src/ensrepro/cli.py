@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ensrepro import artifacts, config, notebook
+from ensrepro.queue import QueueError
 
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
@@ -222,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ensrepro: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (notebook.RunError, ValueError, TypeError, OSError, ImportError) as error:
+    except (notebook.RunError, QueueError, ValueError, TypeError, OSError, ImportError) as error:
         if arguments.traceback:
             raise
         print(f"ensrepro: {sentence(error)}", file=sys.stderr)

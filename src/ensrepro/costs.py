@@ -120,9 +120,9 @@ def column(costs: Sequence[Cost], name: str, space: Space) -> NDArray[Any]:
 
 
 def sampled(space: Space, n: int, seed: int) -> list[int]:
-    """Numbers of `n` different random architectures."""
-    drawn = np.random.default_rng(seed).choice(space.n_architectures, n, replace=False)
-    return [int(number) for number in drawn]
+    """Numbers of `n` different random architectures; more begin with the same ones."""
+    order = np.random.default_rng(seed).permutation(space.n_architectures)
+    return [int(number) for number in order[:n]]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def measure(
     exhaustive.keep_memory()
     choices: list[tuple[Stage | None, int]] = [(None, 0)]
     choices += [(stage, choice) for stage in space.stages for choice in range(stage.n_choices)]
-    identity = artifacts.plain({"conditions": asdict(setting.conditions()), "seed": seed})
+    under = {"conditions": asdict(setting.conditions()), "shape": asdict(setting.shape)}
+    identity = artifacts.plain(under | {"seed": seed})
     done: dict[str, Any] = {"identity": identity, "costs": [], "networks": []}
     if checkpoint.exists():
         found = json.loads(checkpoint.read_text("utf-8"))

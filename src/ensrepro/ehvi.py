@@ -23,8 +23,16 @@ from scipy.special import ndtr
 Array = NDArray[np.float64]
 
 MIN_STD = 1e-12  # below it a prediction is a fact; avoids 0 / 0
+DIGITS = 10  # in which two expected improvements differ, if they differ
 CHUNK = 64  # candidates whose exact value is computed together
 ROOT_TAU = float(np.sqrt(2 * np.pi))
+
+
+def significant(values: Array) -> Array:
+    """Rounded to DIGITS significant digits."""
+    exponent = np.floor(np.log10(np.maximum(np.abs(values), 1e-300)))
+    scale = 10.0 ** (DIGITS - 1 - np.clip(exponent, -200, 200))
+    return np.round(values * scale) / scale
 
 
 def expected_improvement(target: Array, mean: Array, std: Array) -> Array:
@@ -101,6 +109,7 @@ class Improvement:
         """The allowed candidate of the highest EHVI; of equal ones the first.
 
         Exact values are computed in the order of the bound, until no bound is higher than the best.
+        They are compared to DIGITS digits: the last ones depend on the threads of a library.
         """
         bound = np.where(allowed, self.bound(mean, std), -1.0)
         order = np.argsort(-bound, kind="stable")
@@ -112,7 +121,7 @@ class Improvement:
             chosen = order[start : start + CHUNK]
             if bound[chosen[0]] < best_value:
                 break
-            values = self.exact(mean, std, chosen)
+            values = significant(self.exact(mean, std, chosen))
             top = values.max()
             first = int(chosen[values == top].min())
             if top > best_value or (top == best_value and first < best):

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -132,8 +135,22 @@ def run_piece(work: Measured, piece: Piece) -> np.ndarray:
 _work: Measured | None = None  # a worker process has one job for its whole life
 
 
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does, even if that one is killed."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _start_worker(make: Callable[[], Measured]) -> None:
     global _work
+    end_with_parent()
     keep_memory()
     torch.set_num_threads(1)
     _work = make()
@@ -162,7 +179,13 @@ def run_pieces(
         stack.callback(executor.shutdown, cancel_futures=True)  # if the caller stops early
         work = [executor.submit(_run_in_worker, folder, piece) for piece in missing]
         for piece, done in zip(missing, work, strict=True):
-            done.result()
+            try:
+                done.result()
+            except BrokenProcessPool:
+                raise ChildProcessError(
+                    f"a process that measured {piece.name} was killed, for its memory perhaps; "
+                    "start again to go on, with fewer processes if it happens again"
+                ) from None
             yield piece
 
 
@@ -172,9 +195,9 @@ def collect(space: Space, folder: Path, every: Sequence[Piece], n_images: int) -
     for piece in every:
         subtree, path = suffixes(space, piece.prefix), folder / piece.name
         try:
-            with np.load(path) as file:
+            with path.open("rb") as opened, np.load(opened) as file:
                 found, spent = file["scores"], float(file["seconds"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it and start again") from None
         expected = len(subtree), piece.last - piece.first, 2
         if found.shape != expected or not np.isfinite(found).all():

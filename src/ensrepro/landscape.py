@@ -112,7 +112,8 @@ def true_front(drops: Grid, cost: Grid, space: Space = RESTORMER) -> TrueFront:
     """The front of all architectures by drop and cost, be that a penalty or a latency."""
     every = points(drops, cost)
     ends = pareto.front(every)
-    anchors = pareto.Anchors.between(every[0], every[space.index(space.cheapest)])
+    worst = every[space.index(space.cheapest), 0]  # a latency need not be largest there (A13)
+    anchors = pareto.Anchors.between((every[0, 0], cost.min()), (worst, cost.max()))
     reference = pareto.reference_point(anchors)
     volume = pareto.hypervolume(every[ends], reference)
     return TrueFront(ends, every[ends], reference, volume, gaps(every))

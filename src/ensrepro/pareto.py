@@ -277,7 +277,7 @@ def knee_sensitivity(
     """The knee of the `eligible` rows (None: of all) under every penalty table, method and cap.
 
     `points` holds the same architectures in the same rows for each table; `teacher` and `cheapest`
-    are two of them. Shifts start at the first table's chord knee without a cap.
+    are two. Shifts start at the first table's chord knee without a cap. An empty cap has no row.
     """
     if not points:
         raise ValueError("points is empty; expected at least one penalty table")
@@ -292,7 +292,7 @@ def knee_sensitivity(
     for name, values in tables.items():
         anchors = Anchors.between(values[teacher], values[cheapest])
         for method in KNEES:
-            for cap in CAPS_DB:
+            for cap in (cap for cap in CAPS_DB if cap is None or (values[kept, DROP] <= cap).any()):
                 i = int(kept[knee(values[kept], anchors, method, cap)])
                 shift = float(np.linalg.norm(z[i] - z[home]))
                 drop, price = map(float, values[i, [DROP, PENALTY]])

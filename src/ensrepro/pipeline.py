@@ -85,13 +85,19 @@ class Run:
 
     @cached_property
     def bench(self) -> Bench:
-        """The table: on file, measured now, or another profile's where this one is too small."""
-        other = self.ctx.profile.table_of
-        if other:
-            borrowed = bench.on_file(bench.store_of(self.ctx.task.name, other, self.ctx.pair.name))
-            if borrowed is not None:
-                return borrowed
-        return bench.get(self.ctx, processes=self.ctx.n_processes, progress=show_progress)
+        """The table on file: this pool's, or another profile's where this one is too small."""
+        if self.truth is not None:
+            return self.truth
+        profile, task = self.ctx.profile.table_of or self.ctx.profile.name, self.ctx.task.name
+        borrowed = None
+        if self.ctx.profile.table_of:
+            borrowed = bench.on_file(bench.store_of(task, profile, self.ctx.pair.name))
+        if borrowed is None:
+            raise FileNotFoundError(
+                f"there is no table of all architectures for {task} in {profile}; expected one: "
+                f"python -m ensrepro bench --task {task} --profile {profile} takes an hour or two"
+            )
+        return borrowed
 
     @cached_property
     def study(self) -> StudyResult:
@@ -127,7 +133,8 @@ class Run:
         """
         known = search.Known()
         if self.truth is not None:
-            known = search.Known(self.truth.quality, self.truth.latency_ms)
+            table = self.truth.result.sha256[:16]
+            known = search.Known(self.truth.quality, self.truth.latency_ms, table)
         elif latency_budget_ms:
             known = search.Known(latency_ms=self.bench.latency_ms)
         return search.get(
@@ -264,8 +271,9 @@ def shared_search(
             key = search.key(ctx, teacher, pool)
             shared = stack.enter_context(Queue(storage, name, key, ctx.space))
             opened.append(shared)
-            print(f"{name}: waiting for workers at {storage.partition('://')[0]}", flush=True)
-            return shared.objective(search.objective(ctx, teacher, pool))
+            asked = shared.objective(search.objective(ctx, teacher, pool))
+            print(f"{name} may be joined: python -m ensrepro work {name} --storage ...", flush=True)
+            return asked
 
         found = search.get(
             ctx,
@@ -279,6 +287,8 @@ def shared_search(
         )
         for shared in opened:
             shared.finish()  # an interrupted search goes on later, so its workers wait
+        if not opened:
+            print("this search is on file; there is nothing to share", flush=True)
         return found
 
 

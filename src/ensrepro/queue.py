@@ -3,8 +3,8 @@
 One *coordinator* runs `search.run`, whose objective comes from a `Queue`; any number of *workers*
 measure what it asks for. The queue is an Optuna study (`trials.py`), the values are PSNR and SSIM.
 
-* Only coordinators add trials. Of an architecture's trials only the oldest that did not FAIL may be
-  taken: two coordinators may add it at the same moment, and it is still measured once.
+* Only coordinators make studies and add trials. Of an architecture's trials only the oldest that
+  did not FAIL may be taken: two coordinators may add it at once, and it is still measured once.
 * A worker writes a *sign* of life into its trial. A coordinator that has seen the same sign for
   `stale_seconds` of its own clock (no two machines compare theirs) fails the trial. A trial also
   fails with an error in its worker. The architecture is added once more; after MAX_ATTEMPTS the
@@ -86,12 +86,17 @@ def _signs_of_life(trials: Trials, numbers: list[int], seconds: float) -> Iterat
         thread.join()
 
 
+class QueueError(RuntimeError):
+    """An architecture that no worker could measure."""
+
+
 class Queue:
     """The evaluations called `name` in the database at `url`, which belong to `key` and `space`.
 
     A URL is sqlite:///file.db (for processes of one machine) or
-    postgresql+psycopg://user@host/database. Each process opens its own; `with Queue(...) as shared`
-    closes it. A queue of another key is refused. A worker counts as dead after `stale_seconds`.
+    postgresql+psycopg://user@host/database. `objective` opens it for a coordinator and makes it if
+    it is not there, `work` opens it for a worker; `with Queue(...) as shared` closes it. A queue of
+    another key is refused. A worker counts as dead after `stale_seconds`.
     """
 
     def __init__(
@@ -104,12 +109,6 @@ class Queue:
         self._stale_seconds = stale_seconds
         self._first_seen: dict[tuple[int, str | None], float] = {}  # of a trial's sign
         self._trials = Trials(url, name, space)
-        try:
-            with reachable(self._trials.shown):
-                self._claim()
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -121,11 +120,12 @@ class Queue:
         """Close the connections to the database."""
         self._trials.close()
 
-    def _claim(self) -> None:
-        """Write our key into a new study; refuse one that is not ours."""
+    def _open(self, *, make: bool) -> None:
+        """Open the study, or make it and write our key into it; refuse one that is not ours."""
+        self._trials.open(make=make)
         if HEADER not in self._trials.attributes():
-            if not self._trials.is_empty():
-                raise ValueError(f"{self._trials.shown} holds other trials; expected a queue")
+            if not (make and self._trials.is_empty()):
+                raise ValueError(f"{self._trials.shown} is no queue that a coordinator has made")
             self._trials.set_attribute(HEADER, self._header)
         theirs, ours = self._attributes()[HEADER]["code_version"], self._header["code_version"]
         if theirs != ours:
@@ -203,13 +203,13 @@ class Queue:
                     self._give_back([trial.number], FAIL, error)
 
     def _add(self, architecture: Architecture, attempts: list[Trial], is_new: bool) -> None:
-        """Put an architecture into the queue unless it is there; RuntimeError if it is hopeless."""
+        """Put an architecture into the queue unless it is there; QueueError if it is hopeless."""
         if any(trial.state != FAIL for trial in attempts):
             return
         attempt = 1 + (attempts[-1].attributes[ATTEMPT] if attempts else 0)
         if attempt > MAX_ATTEMPTS:
             if not is_new:
-                raise RuntimeError(
+                raise QueueError(
                     f"architecture {self._space.label(architecture)} has failed "
                     f"{MAX_ATTEMPTS} times in {self._trials.shown}, at last with: "
                     f"{attempts[-1].attributes[ERROR]}; a new start tries it again"
@@ -247,7 +247,7 @@ class Queue:
         """The coordinator's objective, for `search.run`: what it is asked, all workers measure.
 
         With `measure` the coordinator measures too, `at_once` architectures at a time, while it
-        waits. The objective raises RuntimeError where an architecture has failed too often.
+        waits. The objective raises QueueError where an architecture has failed too often.
         """
         answers = None if measure is None else Answers(measure, self._space, None)
         _check_at_once(at_once)
@@ -258,6 +258,7 @@ class Queue:
                 return self._answer(architectures, answers, at_once)
 
         with reachable(self._trials.shown):
+            self._open(make=True)
             self._trials.set_attribute(FINISHED, False)
         return evaluate
 
@@ -273,11 +274,13 @@ class Queue:
 
         It ends when a coordinator has called `finish`, or after `idle_seconds` with nothing to do.
         `measure` gets `at_once` architectures in sorted order, or fewer. Its error ends the worker.
+        A queue that no coordinator has made is refused, with the names of those that there are.
         """
         _check_at_once(at_once)
         answers = Answers(measure, self._space, None)
         pauses, last = _longer_pauses(), time.monotonic()
         with reachable(self._trials.shown):
+            self._open(make=False)
             while True:
                 finished = self._attributes().get(FINISHED, False)
                 if self._measure(self._attempts(), answers, at_once):
@@ -292,4 +295,5 @@ class Queue:
     def finish(self) -> None:
         """Let the workers end once nothing waits; `objective` opens the queue again."""
         with reachable(self._trials.shown):
+            self._open(make=False)
             self._trials.set_attribute(FINISHED, True)

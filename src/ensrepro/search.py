@@ -10,8 +10,8 @@ architecture (assumption A9).
 * Proposals follow from (sampler, seed, batch) and the measured values alone. The ledger never
   steers them: a run that was killed asks again in the same order, gets its own answers back, and
   continues as if nothing had happened.
-* With a latency budget only architectures within it can be on the front. The two anchors are
-  measured all the same.
+* With a latency budget or a largest drop only architectures within them can be on the front. The
+  anchors, and the single swaps of `additive`, are measured all the same.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +38,8 @@ Progress = Callable[[int, int], None]  # (proposals answered, n_trials)
 class Settings:
     """What was asked of a run.
 
-    With `minimizes_latency` it is an objective; the front stays within `latency_budget_ms`.
+    With `minimizes_latency` it is an objective; the front stays within `latency_budget_ms` and
+    `max_drop_db`, where they are given.
     """
 
     sampler: str
@@ -47,6 +49,7 @@ class Settings:
     batch: int
     latency_budget_ms: float | None = None
     minimizes_latency: bool = False
+    max_drop_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class SearchResult:
     """A finished run: n proposals in order, the teacher first, the cheapest second.
 
     The arrays have shape (n,), `points` (n, 2 or 3): psnr_drop, penalty and, as an objective, the
-    latency. `allowed` says which are within the latency budget; `hypervolume[i]` is that of those
-    among the first i + 1 proposals. `seconds` is the time the run took; `n_evaluated` counts what
-    was measured in it, not found in the ledger.
+    latency. `allowed` says which are within the budgets; `hypervolume[i]` is that of those among
+    the first i + 1 proposals, up to the reference point of `anchors`. `seconds` is the time the run
+    took; `n_evaluated` counts what was measured in it, not found in the ledger.
     """
 
     settings: Settings
@@ -65,6 +68,7 @@ class SearchResult:
     ssim: NDArray[np.float64]
     points: NDArray[np.float64]
     allowed: NDArray[np.bool_]
+    anchors: pareto.Anchors
     hypervolume: NDArray[np.float64]
     n_evaluated: int
     seconds: float
@@ -77,11 +81,6 @@ class SearchResult:
     @property
     def penalty(self) -> NDArray[np.float64]:
         return self.points[:, pareto.PENALTY]
-
-    @property
-    def anchors(self) -> pareto.Anchors:
-        """The box between the teacher and the cheapest architecture."""
-        return pareto.Anchors.between(self.points[0], self.points[1])
 
     @cached_property
     def unique(self) -> tuple[int, ...]:
@@ -100,9 +99,11 @@ class SearchResult:
         """Proposals on the front, by psnr_drop; of equal points the first by architecture."""
         within = np.array([i for i in self.unique if self.allowed[i]], dtype=np.intp)
         if not len(within):
+            asked = self.settings
             raise ValueError(
                 f"none of {len(self.architectures)} proposals is within latency_budget_ms "
-                f"{self.settings.latency_budget_ms:g}; expected at least one on the front"
+                f"{asked.latency_budget_ms} and max_drop_db {asked.max_drop_db}; "
+                "expected at least one on the front"
             )
         return tuple(int(i) for i in within[pareto.front(self.points[within])])
 
@@ -122,13 +123,14 @@ def settings(
     batch: int | None = None,
     latency_budget_ms: float | None = None,
     minimizes_latency: bool = False,
+    max_drop_db: float | None = None,
 ) -> Settings:
     """These arguments of `run`, checked; the sampler's own batch where none is given."""
     for name, value, table in (
         ("sampler", sampler, SAMPLERS),
         ("penalty_table", penalty_table, PENALTY_TABLES),
     ):
-        if value not in table:
+        if not isinstance(value, str) or value not in table:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(table)}")
     _count("n_trials", n_trials, 2)  # the teacher and the cheapest
     if sampler in WITHOUT_REPEATS and n_trials > space.n_architectures:
@@ -136,8 +138,13 @@ def settings(
             f"n_trials is {n_trials}; {sampler} draws without replacement "
             f"from {space.n_architectures} architectures"
         )
-    if latency_budget_ms is not None and not 0 < latency_budget_ms < float("inf"):
-        raise ValueError(f"latency_budget_ms is {latency_budget_ms}; expected a number above 0")
+    for name, bound in (("latency_budget_ms", latency_budget_ms), ("max_drop_db", max_drop_db)):
+        if bound is None:
+            continue
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not 0 < bound < inf:
+            raise ValueError(f"{name} is {bound!r}; expected a number above 0")
+        if sampler == "paper-ehvi":
+            raise ValueError(f"{name} is {bound}; paper-ehvi takes none, as in the paper")
     batch = BATCHES[sampler] if batch is None else _count("batch", batch, 1)
     return Settings(
         sampler,
@@ -147,6 +154,7 @@ def settings(
         batch,
         latency_budget_ms,
         minimizes_latency,
+        max_drop_db,
     )
 
 
@@ -173,7 +181,7 @@ def problem(asked: Settings, space: Space, latency_ms: ArrayLike | None) -> Prob
                     f"latency_budget_ms is {budget:g}; expected at least {latency.min()}, "
                     "the latency of the fastest architecture"
                 )
-    found = Problem(space, np.column_stack(known), allowed, asked.seed)
+    found = Problem(space, np.column_stack(known), allowed, asked.seed, asked.max_drop_db)
     reachable = np.count_nonzero(allowed) + np.count_nonzero(~allowed[list(found.anchors)])
     if asked.sampler in WITHOUT_REPEATS and asked.n_trials > reachable:
         raise ValueError(
@@ -194,6 +202,7 @@ def run(
     latency_ms: ArrayLike | None = None,
     latency_budget_ms: float | None = None,
     minimizes_latency: bool = False,
+    max_drop_db: float | None = None,
     ledger: Ledger | None = None,
     progress: Progress | None = None,
     batch: int | None = None,
@@ -206,7 +215,10 @@ def run(
     the same proposals; `batch` is one of these arguments.
     """
     asked = settings(
-        space, sampler, n_trials, seed, penalty_table, batch, latency_budget_ms, minimizes_latency
+        *(space, sampler, n_trials, seed, penalty_table, batch),
+        latency_budget_ms=latency_budget_ms,
+        minimizes_latency=minimizes_latency,
+        max_drop_db=max_drop_db,
     )
     stated = problem(asked, space, latency_ms)
     start = time.perf_counter()
@@ -238,8 +250,9 @@ def _result(
     psnr, ssim = (np.array(column) for column in zip(*metrics, strict=True))
     numbers = [stated.space.index(a) for a in proposals]
     points = np.column_stack([psnr[0] - psnr, stated.known[numbers]])
-    allowed = stated.allowed[numbers]
-    reference = pareto.reference_point(pareto.Anchors.between(points[0], points[1]))
+    most = inf if asked.max_drop_db is None else asked.max_drop_db
+    allowed = stated.allowed[numbers] & (points[:, pareto.DROP] <= most)
+    reference = stated.reference(points)
     counted = np.where(allowed[:, None], points, reference)  # at the reference: adds nothing
     return SearchResult(
         asked,
@@ -248,6 +261,7 @@ def _result(
         ssim,
         points,
         allowed,
+        stated.box(points),
         pareto.hypervolume_trace(counted, reference),
         n_evaluated,
         time.perf_counter() - start,

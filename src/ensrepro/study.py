@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ensrepro import artifacts, search, truth
+from ensrepro.exhaustive import end_with_parent
 from ensrepro.ledger import Metrics
 from ensrepro.space import RESTORMER, Architecture, Space
 from ensrepro.truth import MILESTONES, Row, Truth
@@ -155,6 +156,7 @@ _known: Truth | None = None  # a worker process has one table for its whole life
 
 def _start_worker(known: Truth) -> None:
     global _known
+    end_with_parent()
     _known = known
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ensrepro.ledger import Metrics
 from ensrepro.space import Architecture, Space
@@ -26,6 +27,7 @@ WAITING, RUNNING, COMPLETE, FAIL, PRUNED = "WAITING", "RUNNING", "COMPLETE", "FA
 
 LOCK_SECONDS = 60  # how long one process waits for another's transaction on an SQLite file
 OPEN_ATTEMPTS = 10  # processes that make the tables at the same moment disturb one another
+MOST_NAMES = 10  # of studies in a sentence
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _open(address: URL) -> RDBStorage:
 
 
 class Trials:
-    """The trials in the study `name` of the database at `url`, which is made if there is none.
+    """The trials in the study `name` of the database at `url`, once `open` has found or made it.
 
     A URL is sqlite:///file.db (for processes of one machine) or
     postgresql+psycopg://user@host/database. Each process opens its own.
@@ -148,27 +150,56 @@ class Trials:
     def __init__(self, url: str, name: str, space: Space) -> None:
         import optuna
 
-        address = _address(url)
-        place = address.database if _is_file(address) else address.render_as_string()
+        self._name, self._address = name, _address(url)
+        is_file = _is_file(self._address)
+        place = self._address.database if is_file else self._address.render_as_string()
         self.shown = f"study {name!r} in {place}"
+        self._storage: RDBStorage | None = None
         self._distributions = {
             stage.name: optuna.distributions.CategoricalDistribution(range(stage.n_choices))
             for stage in space.stages
         }
+
+    def _may_exist(self) -> bool:
+        """False for a file that is not there, which SQLite would make."""
+        return not _is_file(self._address) or Path(self._address.database).exists()
+
+    def _refuse(self, names: list[str]) -> NoReturn:
+        """Say that the study is not among these, oldest first."""
+        newest = ", ".join(map(repr, names[: -MOST_NAMES - 1 : -1])) or "none so far"
+        more = f" and {len(names) - MOST_NAMES} older ones" if len(names) > MOST_NAMES else ""
+        raise ValueError(
+            f"{self.shown} does not exist; expected one that a coordinator has made: {newest}{more}"
+        )
+
+    def open(self, *, make: bool) -> None:
+        """Open the study; one that is not there is made, or refused with the names of the others.
+
+        It may be called again. Where nothing is to be made, no file is made either.
+        """
+        import optuna
+
         with reachable(self.shown), _quiet_optuna():
-            self._storage = _open(address)
+            if self._storage is None:
+                if not (make or self._may_exist()):
+                    self._refuse([])
+                self._storage = _open(self._address)
+            names = optuna.get_all_study_names(self._storage)
+            if not make and self._name not in names:
+                self._refuse(names)
             self._study = optuna.create_study(
                 storage=self._storage,
-                study_name=name,
+                study_name=self._name,
                 directions=["maximize", "maximize"],  # PSNR, SSIM
                 load_if_exists=True,
             )
-            self._study_id = self._storage.get_study_id_from_name(name)
+            self._study_id = self._storage.get_study_id_from_name(self._name)
 
     def close(self) -> None:
-        """Close the connections to the database."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        """Close the connections to the database, if there are any."""
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
     def is_empty(self) -> bool:
         """Whether nothing was ever added."""

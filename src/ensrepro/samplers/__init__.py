@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ensrepro.samplers.additive import Additive, warm_exact_ehvi
+from ensrepro.samplers.additive import Additive, WarmExactEhvi
 from ensrepro.samplers.exact import ExactEhvi
 from ensrepro.samplers.library import POPULATION, Study
 from ensrepro.samplers.paper import PaperEhvi
@@ -18,7 +18,7 @@ DEFAULT = "exact-ehvi"
 
 SAMPLERS = {  # assumption A21: the paper's own is a Gaussian process with EHVI
     "exact-ehvi": "Gaussian process on the drop, known penalty, EHVI over all candidates",
-    "additive+exact-ehvi": "exact-ehvi that starts from the single swaps",
+    "additive+exact-ehvi": "exact-ehvi that starts from the single swaps and their front",
     "additive": "front of the sums of single-swap drops, by dynamic programming",
     "paper-ehvi": "the paper's: Gaussian processes on both objectives, EHVI over a cut cube; slow",
     "random": "uniform, without replacement",
@@ -42,7 +42,7 @@ WITHOUT_REPEATS = ("exact-ehvi", "additive+exact-ehvi", "additive", "random")
 
 _OURS: dict[str, Callable[[Problem], Proposer]] = {
     "exact-ehvi": ExactEhvi,
-    "additive+exact-ehvi": warm_exact_ehvi,
+    "additive+exact-ehvi": WarmExactEhvi,
     "additive": Additive,
     "paper-ehvi": PaperEhvi,
     "random": Shuffled,

@@ -10,7 +10,7 @@ the space, layer of predicted dominance by layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import moocore
 import numpy as np
@@ -22,6 +22,9 @@ from ensrepro.samplers.problem import Problem
 from ensrepro.space import Architecture, Space
 
 Array = NDArray[np.float64]
+
+DECIMALS = 9  # of a sum of scores; the last bits depend on the order of adding
+N_SPREAD = 8  # points of the predicted front that exact-ehvi starts from
 
 
 def single_swaps(space: Space) -> list[int]:
@@ -61,13 +64,46 @@ def additive_front(space: Space, scores: Sequence[Array]) -> list[int]:
     for stage, own in zip(space.stages, scores, strict=True):
         values = (values[:, None] + own[None]).reshape(-1, own.shape[1])
         numbers = (numbers[:, None] * stage.n_choices + np.arange(stage.n_choices)).ravel()
-        kept = moocore.is_nondominated(np.round(values, 9), keep_weakly=False)
+        kept = moocore.is_nondominated(np.round(values, DECIMALS), keep_weakly=False)
         values, numbers = values[kept], numbers[kept]
     return [int(numbers[i]) for i in pareto.front(values)]
 
 
+def swap_scores(problem: Problem, drops: Mapping[int, float]) -> list[Array]:
+    """The scores of all choices from the measured drops (dB) of teacher and single swaps."""
+    space, known = problem.space, problem.known
+    teacher, swaps = space.index(space.teacher), single_swaps(space)
+    own = np.array([drops[number] - drops[teacher] for number in swaps])
+    return scores_of(space, np.column_stack([own, known[swaps] - known[teacher]]))
+
+
+def predicted_front(problem: Problem, scores: Sequence[Array]) -> list[int]:
+    """Numbers of the allowed architectures on the front of the sums, by drop.
+
+    A budget couples the stages, which dynamic programming over sums of objectives does not see:
+    with one the front is that of all allowed sums, enumerated.
+    """
+    if problem.allowed.all():
+        return additive_front(problem.space, scores)
+    within = np.flatnonzero(problem.allowed)
+    values = np.round(sums(problem.space, scores)[within], DECIMALS)
+    return [int(within[i]) for i in pareto.front(values)]
+
+
+def by_layers(problem: Problem, scores: Sequence[Array]) -> list[int]:
+    """All allowed architectures: the front of the sums, then the front of the rest, and so on."""
+    within = np.flatnonzero(problem.allowed)
+    values = np.round(sums(problem.space, scores)[within], DECIMALS)
+    order = np.lexsort((within, values[:, 0], moocore.pareto_rank(values)))
+    return [int(number) for number in within[order]]
+
+
 class Additive:
-    """Proposals: the anchors, the single swaps, then the front that they predict."""
+    """Proposals: the anchors, the single swaps, then the front that they predict.
+
+    A latency budget bounds the front; the swaps are measured whatever they take, since the sums
+    need them all.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -91,22 +127,27 @@ class Additive:
 
     def _ranked(self) -> list[int]:
         """Everything that was not asked for yet, best prediction first."""
-        space, known = self._problem.space, self._problem.known
-        drop = dict(zip(self._first, self._drops, strict=True))
-        teacher = space.index(space.teacher)
-        swaps = single_swaps(space)
-        own = np.array([drop[number] - drop[teacher] for number in swaps])
-        scores = scores_of(space, np.column_stack([own, known[swaps] - known[teacher]]))
-        allowed = self._problem.allowed
-        on_front = [i for i in additive_front(space, scores) if allowed[i] and i not in drop]
-        predicted = np.round(sums(space, scores), 9)  # equal sums differ in the last bit
-        layer = moocore.pareto_rank(predicted)
-        rest = np.lexsort((np.arange(len(layer)), predicted[:, 0], layer))
-        taken = {*self._first, *on_front}
-        return on_front + [int(i) for i in rest if allowed[i] and int(i) not in taken]
+        drops = dict(zip(self._first, self._drops, strict=True))
+        scores = swap_scores(self._problem, drops)
+        front, layers = predicted_front(self._problem, scores), by_layers(self._problem, scores)
+        return [number for number in dict.fromkeys([*front, *layers]) if number not in drops]
 
 
-def warm_exact_ehvi(problem: Problem) -> ExactEhvi:
-    """exact-ehvi that starts from the anchors and the single swaps instead of random candidates."""
-    swaps = [i for i in single_swaps(problem.space) if problem.allowed[i]]
-    return ExactEhvi(problem, list(dict.fromkeys([*problem.anchors, *swaps])))
+class WarmExactEhvi(ExactEhvi):
+    """exact-ehvi that starts from the single swaps and from points spread along their front.
+
+    Like `Additive` it measures the swaps whatever they take.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        first = list(dict.fromkeys([*problem.anchors, *single_swaps(problem.space)]))
+        super().__init__(problem, first)
+        self._n_swaps = len(first)
+
+    def ask(self, n: int) -> list[Architecture]:
+        if len(self._observed) == len(self._initial) == self._n_swaps:
+            drops = dict(zip(self._observed, self._drops.tolist(), strict=True))
+            front = predicted_front(self._problem, swap_scores(self._problem, drops))
+            at = np.linspace(0, len(front) - 1, min(N_SPREAD, len(front))).round().astype(int)
+            self._initial += [front[i] for i in dict.fromkeys(at.tolist()) if front[i] not in drops]
+        return super().ask(n)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro import pareto
 from ensrepro.ehvi import Improvement
-from ensrepro.samplers.problem import Problem
+from ensrepro.samplers.problem import Problem, shuffled
 from ensrepro.samplers.surface import Surface
 from ensrepro.space import Architecture
 
@@ -26,7 +25,8 @@ class ExactEhvi:
 
     def __init__(self, problem: Problem, initial: list[int] | None = None) -> None:
         self._problem = problem
-        self._initial = random_start(problem) if initial is None else initial
+        # the start of random search with this seed, so that nobody is luckier
+        self._initial = list(shuffled(problem)[:N_INITIAL] if initial is None else initial)
         self._surface = Surface(problem.space)
         self._observed: list[int] = []
         self._drops = np.empty(0)
@@ -57,7 +57,8 @@ class ExactEhvi:
             self._fitted_at = seen
         improvement = Improvement(self._problem.known, self._reference())
         for number, drop in zip(self._observed, self._drops, strict=True):
-            improvement.add(drop, self._problem.known[number])
+            if self._problem.allowed[number]:  # an anchor over the budget is won by nobody
+                improvement.add(drop, self._problem.known[number])
         free = self._problem.allowed.copy()
         free[self._observed] = False
         picks: list[int] = []
@@ -72,17 +73,5 @@ class ExactEhvi:
 
     def _reference(self) -> NDArray[np.float64]:
         """The hypervolume's reference point, from the two anchors (assumption A13)."""
-        teacher, cheapest = (
-            [drop, *self._problem.known[number]]
-            for drop, number in zip(self._drops[:2], self._problem.anchors, strict=True)
-        )
-        return np.array(pareto.reference_point(pareto.Anchors.between(teacher, cheapest)))
-
-
-def random_start(problem: Problem) -> list[int]:
-    """The anchors and random candidates, N_INITIAL in all, fewer where fewer are allowed."""
-    rng = np.random.default_rng(problem.seed)
-    first = list(problem.anchors)
-    rest = np.setdiff1d(np.flatnonzero(problem.allowed), first)
-    drawn = rng.choice(rest, min(N_INITIAL - len(first), len(rest)), replace=False)
-    return first + sorted(int(number) for number in drawn)
+        known = self._problem.known[list(self._problem.anchors)]
+        return np.array(self._problem.reference(np.column_stack([self._drops[:2], known])))

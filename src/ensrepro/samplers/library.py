@@ -30,8 +30,10 @@ def optuna_sampler(name: str, seed: int) -> BaseSampler:
             return samplers.NSGAIIISampler(population_size=POPULATION, seed=seed)
         case "motpe":
             return samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
-        case _:
+        case "gp":
             return samplers.GPSampler(deterministic_objective=True, seed=seed)
+        case _:
+            raise ValueError(f"sampler is {name!r}; expected one of nsga2, nsga3, motpe, gp")
 
 
 @contextmanager
@@ -83,6 +85,8 @@ class Study:
                 number = self._space.index(self._architecture(trial.params))
                 if not self._problem.allowed.all():
                     trial.set_constraint("budget", 0.0 if self._problem.allowed[number] else 1.0)
+                if self._problem.max_drop_db is not None:
+                    trial.set_constraint("drop", float(drop) - self._problem.max_drop_db)
                 self._study.tell(trial, [float(drop), *map(float, self._problem.known[number])])
 
     def _architecture(self, parameters: dict[str, int]) -> Architecture:

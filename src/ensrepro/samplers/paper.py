@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro import pareto
 from ensrepro.samplers.problem import Problem
 from ensrepro.space import Architecture
 
@@ -91,7 +90,7 @@ class PaperEhvi:
         from gpytorch.mlls import SumMarginalLogLikelihood
 
         points = np.array(self._points)
-        reference = pareto.reference_point(pareto.Anchors.between(points[0], points[1]))
+        reference = self._problem.reference(points)
         x, y = torch.from_numpy(np.array(self._z)), -torch.from_numpy(points)  # BoTorch maximizes
         model = ModelListGP(*(SingleTaskGP(x, y[:, i : i + 1]) for i in range(y.shape[1])))
         fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))

@@ -102,6 +102,7 @@ class Surface:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of what BoTorch imports
+            from botorch.exceptions.errors import ModelFittingError
             from botorch.fit import fit_gpytorch_mll
             from botorch.models import SingleTaskGP
             from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -112,11 +113,19 @@ class Surface:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # a small problem; and the sums then depend on nothing else
         try:
-            with warnings.catch_warnings():
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # notes on retried optimizations
+                torch.manual_seed(len(observed))  # a retry starts from random hyperparameters
                 y = torch.from_numpy(standardized).unsqueeze(-1)
                 model = SingleTaskGP(torch.from_numpy(hot), y, outcome_transform=None)
                 fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        except ModelFittingError:
+            if self._halves:  # the ones before serve as well
+                return
+            raise ValueError(
+                f"no Gaussian process fits the {len(observed)} drops measured so far; "
+                "expected drops that differ"
+            ) from None
         finally:
             torch.set_num_threads(threads)
         halves = 0.5 / model.covar_module.lengthscale.detach().numpy().ravel() ** 2

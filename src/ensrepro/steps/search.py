@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -35,11 +35,12 @@ class Known:
     """What was measured of every architecture before, where ENS-Bench has it.
 
     `quality` is (n_architectures, 2), psnr in dB and ssim on the validation crops; `latency_ms`
-    (n_architectures,).
+    (n_architectures,); `table` is the hash of the file they come from.
     """
 
     quality: np.ndarray | None = None
     latency_ms: np.ndarray | None = None
+    table: str = ""
 
     def looked_up(self, space: Space) -> Objective | None:
         """The objective that reads the table, if there is one."""
@@ -84,12 +85,13 @@ class SearchSummary:
         return pareto.Anchors.between(self.points[0], self.points[1])
 
 
-def step_name(asked: search.Settings) -> str:
-    """Name of a run's manifest."""
+def step_name(asked: search.Settings, known: Known = Known()) -> str:
+    """Name of a run's manifest; a run on the table is another one than a run that measures."""
     name = f"search-{asked.sampler}-{asked.n_trials}-{asked.penalty_table}-s{asked.seed}"
     budget = asked.latency_budget_ms
-    name += "" if budget is None else f"-within{budget:g}ms"
-    return f"{name}-latency" if asked.minimizes_latency else name
+    name += "" if budget is None else f"-within{budget!r}ms"
+    name += "-latency" if asked.minimizes_latency else ""
+    return name if known.quality is None else f"{name}-table"
 
 
 def key(ctx: Context, teacher: Teacher, pool: Pool) -> Key:
@@ -156,7 +158,8 @@ def make(
     asked, ledger = known.looked_up(ctx.space), None
     if asked is None:
         ledger = open_ledger(ctx, teacher, pool)
-        asked = objective(ctx, teacher, pool) if share is None else share(step_name(settings))
+        name = step_name(settings)
+        asked = objective(ctx, teacher, pool) if share is None else share(name)
     result = search.run(
         asked,
         space=ctx.space,
@@ -205,13 +208,16 @@ def get(
     )
     search.problem(settings, ctx.space, known.latency_ms)  # refused before anything is measured
     identity = ctx.identity(
-        teacher=teacher.result.digest, pool=pool.result.digest, batch=settings.batch
+        teacher=teacher.result.digest,
+        pool=pool.result.digest,
+        answers="measured" if known.quality is None else f"table {known.table}",
+        **asdict(settings),
     )
     if latency_budget_ms is not None or minimizes_latency:
         latency = np.ascontiguousarray(known.latency_ms)
         identity["latency"] = hashlib.sha256(latency.tobytes()).hexdigest()[:16]
     return ctx.result(
-        step_name(settings),
+        step_name(settings, known),
         SearchSummary,
         identity,
         lambda: make(ctx, teacher, pool, settings, known, share, progress),
