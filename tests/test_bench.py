@@ -47,6 +47,7 @@ def result_of(content: bytes, space=RESTORMER, **changed) -> BenchResult:
         side=96,
         protocol="sidd",
         conditions={},
+        load=1.0,
         costs=[],
         networks=[],
         seconds=1.0,
@@ -227,7 +228,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
             for stage in space.stages
             for choice in range(stage.n_choices)
         ]
-        return costs.Measurements(rows, [{"number": 3, "latency_ms": 5.5}][:n_networks])
+        return costs.Measurements(rows, [{"number": 3, "latency_ms": 5.5}][:n_networks], 1.0)
 
     monkeypatch.setattr(exhaustive, "measure_all", measure_all)
     monkeypatch.setattr(costs, "measure", measure)

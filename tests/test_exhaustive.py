@@ -159,6 +159,15 @@ if __name__ == "__main__":
 """
 
 
+def alive(session: int) -> bool:
+    """Whether a process of a session is left."""
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_killed_run_goes_on_where_it_was_and_gives_the_same(finished, tmp_path):
     folder, script = tmp_path / "pieces", tmp_path / "killed.py"
     script.write_text(KILLED)
@@ -167,8 +176,12 @@ def test_a_killed_run_goes_on_where_it_was_and_gives_the_same(finished, tmp_path
     process = subprocess.Popen(command, env=here, start_new_session=True)
     while process.poll() is None and len(list(folder.glob("0*.npz"))) < 3:
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)  # with its worker
+    process.kill()  # alone: its worker has to see that by itself
     assert process.wait() == -signal.SIGKILL
+    patience = time.monotonic() + 60
+    while alive(process.pid) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not alive(process.pid)
     before = {path.name: path.read_bytes() for path in folder.glob("0*.npz")}
     assert 3 <= len(before) < 24
     (folder / ".000-002-000.npz.half").write_bytes(b"PK")  # what a write leaves if it is killed

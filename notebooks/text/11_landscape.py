@@ -51,7 +51,8 @@ penalties = landscape.penalties(penalty_table)
 # %%
 better = int((drops < 0).sum())
 say(
-    f"{drops.size:,} architectures, each measured on the same {run.bench.result.n_images} validation images of {run.bench.result.side} pixels a side. "
+    (f"This profile has no table; the one of `{run.ctx.profile.table_of}` is read. " if run.truth is None else "")
+    + f"{drops.size:,} architectures, each measured on the same {run.bench.result.n_images} validation images of {run.bench.result.side} pixels a side. "
     f"Drops go from {drops.min():.3f} to {drops.max():.2f} dB, half of them are below {np.median(drops):.2f} dB. "
     f"{better or 'None'} of the hybrids {'is' if better < 2 else 'are'} better than the teacher on these images."
 )
@@ -95,14 +96,16 @@ show(rows, columns, "Points along the true front. T: the teacher's blocks; a num
 # %%
 rows = [
     {"method": row.method, "cap": "none" if row.max_drop_db is None else f"{row.max_drop_db:g} dB",
-     "stages": RESTORMER.label(RESTORMER.architecture(row.index)), "drop": row.psnr_drop, "penalty": row.penalty}
+     "stages": RESTORMER.label(RESTORMER.architecture(row.index)), "drop": row.psnr_drop,
+     "penalty": row.penalty, "shift": row.shift, "flag": "differs" if row.disagrees else ""}
     for row in ours
 ]
 columns = [
     Column("method", "knee"), Column("cap", "cap"), Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"),
-    Column("drop", "PSNR drop (dB)", ".3f"), Column("penalty", "penalty", ".1f"),
+    Column("drop", "PSNR drop (dB)", ".3f"), Column("penalty", "penalty", ".1f"), Column("shift", "shift", ".2f"),
+    Column("flag", ""),
 ]
-show(rows, columns, "The knee of the true front, by definition and cap (A10).")
+show(rows, columns, "The knee of the true front, by definition and cap (A10); shift as in notebook 5.")
 
 # %% [markdown]
 # How lonely is the front? The *gap* of an architecture is what it drops more than the best one at no higher a penalty:

@@ -52,8 +52,8 @@ class BenchResult:
 
     `schema` has a row a column: name, type, unit, meaning. `costs` are the measured choices (see
     `costs.Cost`), `networks` whole networks with their `latency_ms` and the `sum_ms` of the parts,
-    both under `conditions`. `seconds` is the work of measuring all architectures, summed over
-    `processes` that ran at the same time.
+    both under `conditions` with the machine's mean `load`. `seconds` is the work of measuring all
+    architectures, summed over `processes` that ran at the same time.
     """
 
     file: str
@@ -65,6 +65,7 @@ class BenchResult:
     side: int
     protocol: str
     conditions: dict[str, Any]
+    load: float
     costs: list[dict[str, Any]]
     networks: list[dict[str, Any]]
     seconds: float
@@ -118,8 +119,7 @@ def table(
     columns = dict(zip((s.name for s in space.stages), np.array(list(space)).T, strict=True))
     columns |= {"psnr": psnr, "ssim": ssim, "penalty": landscape.penalties(PENALTY, space).ravel()}
     columns |= {"params": params, "macs": macs, "latency_ms": latency}
-    types = {row["name"]: row["type"] for row in schema(space)}
-    return pd.DataFrame(columns).astype(types)
+    return pd.DataFrame(columns).astype({row["name"]: row["type"] for row in schema(space)})
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:
@@ -172,8 +172,7 @@ def load(task: str, pair: str = "restormer-mambair", profile: str = "mini") -> p
 
     Columns: a choice for each stage, then those of `SCHEMA`.
     """
-    store = store_of(task, profile, pair)
-    found = on_file(store)
+    found = on_file(store := store_of(task, profile, pair))
     if found is None:
         raise FileNotFoundError(
             f"{store.manifest(STEP)} does not exist; expected a built table "
@@ -242,6 +241,7 @@ def _make(
         side=len(ctx.validation[0].degraded),
         protocol=ctx.task.protocol,
         conditions=asdict(setting.conditions()),
+        load=measured.load,
         costs=[asdict(cost) for cost in measured.costs],
         networks=[row | {"sum_ms": float(latency[row["number"]])} for row in measured.networks],
         seconds=scores.seconds,

@@ -9,6 +9,7 @@ them. The process keeps the memory it frees, as inference runtimes do (`exhausti
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -127,10 +128,14 @@ def sampled(space: Space, n: int, seed: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Measurements:
-    """Costs of all choices and the glue; whole networks: number and latency_ms."""
+    """Costs of all choices and the glue; whole networks: number and latency_ms.
+
+    `load` is the machine's mean load average (runnable processes) meanwhile: 1 on a quiet one.
+    """
 
     costs: list[Cost]
     networks: list[dict[str, Any]]
+    load: float
 
 
 def measure(
@@ -148,7 +153,7 @@ def measure(
     choices += [(stage, choice) for stage in space.stages for choice in range(stage.n_choices)]
     under = {"conditions": asdict(setting.conditions()), "shape": asdict(setting.shape)}
     identity = artifacts.plain(under | {"seed": seed})
-    done: dict[str, Any] = {"identity": identity, "costs": [], "networks": []}
+    done: dict[str, Any] = {"identity": identity, "costs": [], "networks": [], "load": []}
     if checkpoint.exists():
         found = json.loads(checkpoint.read_text("utf-8"))
         done = found if found["identity"] == identity else done
@@ -157,6 +162,7 @@ def measure(
     try:
         for stage, choice in choices[len(done["costs"]) :]:
             done["costs"].append(asdict(cost(setting, space, stage, choice)))
+            done["load"].append(os.getloadavg()[0])
             artifacts.write_bytes(checkpoint, json.dumps(done).encode())
             if progress is not None:
                 progress("latency of choices", len(done["costs"]), len(choices))
@@ -166,9 +172,11 @@ def measure(
         for number in waiting:
             row = {"number": number, "latency_ms": whole(setting, space, number)}
             done["networks"].append(row)
+            done["load"].append(os.getloadavg()[0])
             artifacts.write_bytes(checkpoint, json.dumps(done).encode())
             if progress is not None:
                 progress("latency of networks", len(done["networks"]), n_networks)
     finally:
         torch.set_num_threads(threads)
-    return Measurements([Cost(**row) for row in done["costs"]], done["networks"])
+    rows = [Cost(**row) for row in done["costs"]]
+    return Measurements(rows, done["networks"], float(np.mean(done["load"])))
