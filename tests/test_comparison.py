@@ -12,7 +12,8 @@ def run(sampler, seed, ratio, *, count=50, to=None, digest=None, ratios=(), cpu=
     """A run with one milestone and one target."""
     milestone = {
         "count": count, "ratio": ratio, "ratio_different": None, "n_different": 40, "recall": 0.5,
-        "knee_distance": 0.1, "candidates": [3, 4], "on_front": seed % 2, "true_candidates": 1,
+        "knee_distance": 0.1, "knee_distance_l2": 0.1, "knee_distance_chebyshev": 0.1,
+        "candidates": [3, 4], "on_front": seed % 2, "true_candidates": 1,
     }  # fmt: skip
     return {
         "sampler": sampler, "seed": seed, "n_trials": count, "cpu_seconds": cpu,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ensrepro import evaluate, metrics, pipeline
+from ensrepro import comparison, evaluate, metrics, pareto, pipeline
+from ensrepro.samplers import DEFAULT
 from ensrepro.steps import baselines, finetune, knee
 
 
@@ -19,7 +20,7 @@ def run() -> pipeline.Run:
 
 def test_everything_that_the_notebooks_show_is_there(run: pipeline.Run):
     choice = knee.choose(run.ctx, run.search("nsga2"))
-    for sampler in ("nsga2", "random"):
+    for sampler in (DEFAULT, "nsga2", "random"):
         assert run.search(sampler).n_trials == run.ctx.profile.n_trials
     tuned = run.finetuned(pipeline.jobs_of(run.ctx, choice))
     assert len(tuned) == run.ctx.profile.n_candidates + 2
@@ -53,3 +54,18 @@ def test_a_committed_score_is_what_the_committed_weights_give(run: pipeline.Run)
 def test_the_pool_has_one_row_for_each_surrogate(run: pipeline.Run):
     rows = run.pool.result.rows
     assert [(row["stage"], row["depth"]) for row in rows] == list(run.ctx.space.surrogates)
+
+
+def test_the_table_is_that_of_the_committed_networks_and_the_search_reads_it(run: pipeline.Run):
+    assert run.truth is not None
+    found = run.search()
+    assert found.psnr == run.truth.quality[found.architectures, 0].tolist()
+    whole = pareto.hypervolume(run.truth.front(), pareto.reference_point(found.anchors))
+    assert 0.99 * whole < found.hypervolume[-1] <= whole + 1e-9
+
+
+def test_exact_ehvi_needs_at_most_80_proposals_to_99_percent_in_half_of_its_runs(run: pipeline.Run):
+    """A sixth of the paper's 500."""
+    rows = comparison.to_target(run.study.runs)
+    row = next(r for r in rows if (r["sampler"], r["target"]) == (DEFAULT, 0.99))
+    assert row["median"] <= 80

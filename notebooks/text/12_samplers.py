@@ -190,9 +190,10 @@ show(
     equal,
     [Column("sampler", "sampler"), Column("knee_distance", "distance to the true knee", ".3f"),
      Column("knee_distance_low", "from", ".3f"), Column("knee_distance_high", "to", ".3f"),
+     Column("knee_distance_l2", "by l2", ".3f"), Column("knee_distance_chebyshev", "by chebyshev", ".3f"),
      Column("on_front", "of the five on the true front", ".1f"),
      Column("true_candidates", "among the true five", ".1f")],
-    f"What each sampler would hand on after {common} proposals: distance as median, the five as means over seeds.",
+    f"What each sampler would hand on after {common} proposals: distances as medians (by chord; and by the other definitions of A10), the five as means.",
 )
 
 # %%

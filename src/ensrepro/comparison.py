@@ -28,8 +28,10 @@ CONFIDENCE = 0.95
 BASELINES = ("random", "exact-ehvi")
 SIGNIFICANT = 0.05
 TOLERANCE = 1e-9  # below which two medians of ratios are the same
-# What a milestone holds of a run and is worth a median.
-QUANTITIES = ("ratio", "ratio_different", "n_different", "recall", "knee_distance")
+QUANTITIES = (  # of a milestone, worth a median
+    *("ratio", "ratio_different", "n_different", "recall"),
+    *("knee_distance", "knee_distance_l2", "knee_distance_chebyshev"),
+)
 
 
 class Interval(NamedTuple):

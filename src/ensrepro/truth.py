@@ -73,6 +73,11 @@ class Truth:
         return pareto.candidates(self.points, self.anchors, n=N_CANDIDATES)
 
     @cached_property
+    def knees(self) -> dict[str, int]:
+        """The true knee by each definition of `pareto.KNEES`."""
+        return {method: pareto.knee(self.points, self.anchors, method) for method in pareto.KNEES}
+
+    @cached_property
     def first(self) -> NDArray[np.intp]:
         """(n,): of the architectures with the same point, the first."""
         _, first, same = np.unique(self.points, axis=0, return_index=True, return_inverse=True)
@@ -119,16 +124,22 @@ def chosen(known: Truth, proposals: NDArray[np.intp]) -> Row:
     """What a search would pick after these proposals (n,), and how far that is from the truth.
 
     Keys: recall of the true front, knee and candidates (architectures' numbers), knee_distance in
-    the normalized plane, and of the candidates how many are on_front and among the true_candidates.
+    the normalized plane, knee_distance_METHOD by the other definitions of `pareto.KNEES`, and of
+    the candidates how many are on_front and among the true_candidates.
     """
     seen = np.unique(proposals)  # by architecture: so are the ties of `pareto`
     points = known.points[seen]
     picks = known.first[seen[list(pareto.candidates(points, known.anchors, n=N_CANDIDATES))]]
-    ends = pareto.normalize(known.points[[picks[0], known.candidates[0]]], known.anchors)
+    distances = {}
+    for method, true in known.knees.items():
+        own = int(seen[pareto.knee(points, known.anchors, method)])
+        ends = pareto.normalize(known.points[[own, true]], known.anchors)
+        distances[f"knee_distance_{method}"] = float(np.linalg.norm(ends[0] - ends[1]))
     return {
         "recall": float(np.isin(known.front, known.first[seen]).mean()),
         "knee": int(picks[0]),
-        "knee_distance": float(np.linalg.norm(ends[0] - ends[1])),
+        "knee_distance": distances.pop("knee_distance_chord"),
+        **distances,
         "candidates": picks.tolist(),
         "on_front": int(np.isin(picks, known.front).sum()),
         "true_candidates": int(np.isin(picks, known.candidates).sum()),
