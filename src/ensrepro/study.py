@@ -42,7 +42,7 @@ class Budget(NamedTuple):
 Plan = Mapping[str, Budget]  # by sampler
 Progress = Callable[[int, int], None]  # (runs done, of)
 
-CHEAP, DEAR, SLOW = Budget(20, 500), Budget(10, 500), Budget(5, 100)
+CHEAP, DEAR, SLOW = Budget(20, 500), Budget(10, 500), Budget(10, 100)
 PLAN: Plan = {
     **dict.fromkeys(("random", "nsga2", "nsga3", "motpe", "additive"), CHEAP),
     **dict.fromkeys(("exact-ehvi", "additive+exact-ehvi"), DEAR),

@@ -291,7 +291,7 @@ def test_a_latency_budget_bounds_the_front_and_the_candidates_and_has_a_file_of_
     )
     assert (
         (copied.store.root / "results/smoke/denoise")
-        .joinpath("search-random-12-blocks-s0-within103ms.json")
+        .joinpath("search-random-12-blocks-s0-within103.0ms.json")
         .exists()
     )
     allowed = latency[run.architectures] <= 103.0
