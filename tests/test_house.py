@@ -50,6 +50,7 @@ ORDER = (
         "study",
         "notebook",
         "pipeline",
+        "sharing",
         "reproduce",
         "cli",
         "__main__",

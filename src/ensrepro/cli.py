@@ -104,9 +104,9 @@ def bench_command(arguments: argparse.Namespace) -> None:
 
 def search_command(arguments: argparse.Namespace) -> None:
     """Coordinate one search whose architectures other processes help to measure."""
-    from ensrepro import pipeline
+    from ensrepro import sharing
 
-    found = pipeline.shared_search(
+    found = sharing.coordinate(
         arguments.storage,
         task=arguments.task,
         profile=arguments.profile,
@@ -120,14 +120,15 @@ def search_command(arguments: argparse.Namespace) -> None:
 
 def work_command(arguments: argparse.Namespace) -> None:
     """Measure what a search asks for."""
-    from ensrepro import pipeline
+    from ensrepro import sharing
 
-    n = pipeline.work(
+    n = sharing.work(
         arguments.storage,
         arguments.name,
         task=arguments.task,
         profile=arguments.profile,
         idle_seconds=arguments.idle_seconds,
+        out=arguments.out or "",
     )
     print(f"{n} architectures measured")
 
@@ -157,12 +158,12 @@ def sharing_commands(commands: Any) -> tuple[argparse.ArgumentParser, argparse.A
     search.add_argument("--sampler", default="exact-ehvi", help="one of notebook 04's")
     search.add_argument("--n-trials", type=int, help="proposals (default: the profile's number)")
     search.add_argument("--seed", type=int, default=0)
-    search.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
     work = commands.add_parser("work", help="measure for such a search", allow_abbrev=False)
     work.set_defaults(command=work_command)
     work.add_argument("name", help="of the search; `search` prints it")
     work.add_argument("--idle-seconds", type=float, default=600.0, help="wait for work so long")
     for command in (search, work):
+        command.add_argument("--out", help="folder for results (default: results/PROFILE/TASK)")
         command.add_argument(
             "--storage", required=True, help="sqlite:///FILE or postgresql+psycopg://HOST/DATABASE"
         )

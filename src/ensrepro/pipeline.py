@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ensrepro import artifacts, bench, pareto, study
 from ensrepro.bench import Bench
 from ensrepro.config import check_data
-from ensrepro.ledger import Objective
-from ensrepro.queue import Queue
-from ensrepro.samplers import DEFAULT, SAMPLERS
+from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
 from ensrepro.space import PENALTY_TABLES, RESTORMER
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
@@ -165,6 +163,8 @@ class Run:
         found = {}
         reading = replace(self, ctx=replace(self.ctx, may_compute=False))
         for name, get in compared.items():
+            if latency_budget_ms and name in WITHOUT_BUDGETS and name != sampler:
+                continue
             if name in (sampler, *COMPARED):
                 found[name] = get()
                 continue
@@ -249,52 +249,3 @@ def seeds_of(ctx: Context, chosen: Finetuned) -> list[Job]:
     """The chosen architecture with every seed of the profile."""
     architecture = ctx.space.architecture(chosen.result.architecture)
     return [(architecture, seed) for seed in range(ctx.profile.n_seeds)]
-
-
-def shared_search(
-    storage: str,
-    *,
-    task: str,
-    profile: str,
-    out: str = "",
-    sampler: str = DEFAULT,
-    n_trials: int | None = None,
-    seed: int = 0,
-) -> SearchSummary:
-    """Coordinate a search whose architectures `work` helps to measure; the table is not asked."""
-    run = start("search", task=task, profile=profile, seed=seed, out=out, sampler=sampler)
-    ctx, teacher, pool = run.ctx, run.teacher, run.pool
-    opened: list[Queue] = []
-    with ExitStack() as stack:
-
-        def share(name: str) -> Objective:
-            key = search.key(ctx, teacher, pool)
-            shared = stack.enter_context(Queue(storage, name, key, ctx.space))
-            opened.append(shared)
-            asked = shared.objective(search.objective(ctx, teacher, pool))
-            print(f"{name} may be joined: python -m ensrepro work {name} --storage ...", flush=True)
-            return asked
-
-        found = search.get(
-            ctx,
-            teacher,
-            pool,
-            sampler=sampler,
-            n_trials=n_trials,
-            seed=seed,
-            share=share,
-            progress=show_progress,
-        )
-        for shared in opened:
-            shared.finish()  # an interrupted search goes on later, so its workers wait
-        if not opened:
-            print("this search is on file; there is nothing to share", flush=True)
-        return found
-
-
-def work(storage: str, name: str, *, task: str, profile: str, idle_seconds: float) -> int:
-    """Measure what the search `name` asks for; returns how many architectures that were."""
-    run = start("work", task=task, profile=profile)
-    ctx, teacher, pool = run.ctx, run.teacher, run.pool
-    with Queue(storage, name, search.key(ctx, teacher, pool), ctx.space) as shared:
-        return shared.work(search.objective(ctx, teacher, pool), idle_seconds=idle_seconds)

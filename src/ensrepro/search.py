@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ensrepro import landscape, pareto, samplers
 from ensrepro.ledger import Answers, Ledger, Metrics, Objective
-from ensrepro.samplers import BATCHES, SAMPLERS, WITHOUT_REPEATS
+from ensrepro.samplers import BATCHES, SAMPLERS, WITHOUT_BUDGETS, WITHOUT_REPEATS
 from ensrepro.samplers.problem import Problem
 from ensrepro.space import PENALTY_TABLES, RESTORMER, Architecture, Space
 
@@ -143,8 +143,8 @@ def settings(
             continue
         if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not 0 < bound < inf:
             raise ValueError(f"{name} is {bound!r}; expected a number above 0")
-        if sampler == "paper-ehvi":
-            raise ValueError(f"{name} is {bound}; paper-ehvi takes none, as in the paper")
+        if sampler in WITHOUT_BUDGETS:
+            raise ValueError(f"{name} is {bound}; {sampler} takes none, as in the paper")
     batch = BATCHES[sampler] if batch is None else _count("batch", batch, 1)
     return Settings(
         sampler,

@@ -38,6 +38,7 @@ BATCHES = {  # proposals between two looks at the results
     "motpe": 8,
     "gp": 1,
 }
+WITHOUT_BUDGETS = ("paper-ehvi",)  # the paper has none
 WITHOUT_REPEATS = ("exact-ehvi", "additive+exact-ehvi", "additive", "random")
 
 _OURS: dict[str, Callable[[Problem], Proposer]] = {
