@@ -191,6 +191,64 @@ def problem(asked: Settings, space: Space, latency_ms: ArrayLike | None) -> Prob
     return found
 
 
+def _result(
+    asked: Settings,
+    stated: Problem,
+    proposals: list[Architecture],
+    metrics: list[Metrics],
+    n_evaluated: int,
+    start: float,
+) -> SearchResult:
+    """The run's arrays, and its hypervolume after each proposal."""
+    psnr, ssim = (np.array(column) for column in zip(*metrics, strict=True))
+    numbers = [stated.space.index(a) for a in proposals]
+    points = np.column_stack([psnr[0] - psnr, stated.known[numbers]])
+    most = inf if asked.max_drop_db is None else asked.max_drop_db
+    allowed = stated.allowed[numbers] & (points[:, pareto.DROP] <= most)
+    reference = stated.reference(points)
+    counted = np.where(allowed[:, None], points, reference)  # at the reference: adds nothing
+    return SearchResult(
+        asked,
+        tuple(proposals),
+        psnr,
+        ssim,
+        points,
+        allowed,
+        stated.box(points),
+        pareto.hypervolume_trace(counted, reference),
+        n_evaluated,
+        time.perf_counter() - start,
+    )
+
+
+def carry_out(
+    objective: Objective,
+    asked: Settings,
+    *,
+    space: Space = RESTORMER,
+    latency_ms: ArrayLike | None = None,
+    ledger: Ledger | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """`run`, of arguments that `settings` has checked."""
+    stated = problem(asked, space, latency_ms)
+    start = time.perf_counter()
+    answers = Answers(objective, space, ledger)
+    proposals: list[Architecture] = []
+    metrics: list[Metrics] = []
+    proposer = samplers.proposer(asked.sampler, stated)
+    while len(proposals) < asked.n_trials:
+        new = proposer.ask(min(asked.batch, asked.n_trials - len(proposals)))
+        if not new:  # nothing is left to propose
+            break
+        proposals += new
+        metrics += answers.of(new)
+        proposer.tell(np.array([metrics[0].psnr - m.psnr for m in metrics[-len(new) :]]))
+        if progress is not None:
+            progress(len(proposals), asked.n_trials)
+    return _result(asked, stated, proposals, metrics, answers.n_evaluated, start)
+
+
 def run(
     objective: Objective,
     *,
@@ -220,49 +278,6 @@ def run(
         minimizes_latency=minimizes_latency,
         max_drop_db=max_drop_db,
     )
-    stated = problem(asked, space, latency_ms)
-    start = time.perf_counter()
-    answers = Answers(objective, space, ledger)
-    proposals: list[Architecture] = []
-    metrics: list[Metrics] = []
-    proposer = samplers.proposer(sampler, stated)
-    while len(proposals) < n_trials:
-        new = proposer.ask(min(asked.batch, n_trials - len(proposals)))
-        if not new:  # nothing is left to propose
-            break
-        proposals += new
-        metrics += answers.of(new)
-        proposer.tell(np.array([metrics[0].psnr - m.psnr for m in metrics[-len(new) :]]))
-        if progress is not None:
-            progress(len(proposals), n_trials)
-    return _result(asked, stated, proposals, metrics, answers.n_evaluated, start)
-
-
-def _result(
-    asked: Settings,
-    stated: Problem,
-    proposals: list[Architecture],
-    metrics: list[Metrics],
-    n_evaluated: int,
-    start: float,
-) -> SearchResult:
-    """The run's arrays, and its hypervolume after each proposal."""
-    psnr, ssim = (np.array(column) for column in zip(*metrics, strict=True))
-    numbers = [stated.space.index(a) for a in proposals]
-    points = np.column_stack([psnr[0] - psnr, stated.known[numbers]])
-    most = inf if asked.max_drop_db is None else asked.max_drop_db
-    allowed = stated.allowed[numbers] & (points[:, pareto.DROP] <= most)
-    reference = stated.reference(points)
-    counted = np.where(allowed[:, None], points, reference)  # at the reference: adds nothing
-    return SearchResult(
-        asked,
-        tuple(proposals),
-        psnr,
-        ssim,
-        points,
-        allowed,
-        stated.box(points),
-        pareto.hypervolume_trace(counted, reference),
-        n_evaluated,
-        time.perf_counter() - start,
+    return carry_out(
+        objective, asked, space=space, latency_ms=latency_ms, ledger=ledger, progress=progress
     )

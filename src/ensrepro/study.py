@@ -88,15 +88,7 @@ def propose(known: Truth, asked: search.Settings) -> Proposed:
     """One run of a sampler on the table."""
     lookup = _Lookup(known)
     start = time.process_time()
-    found = search.run(
-        lookup,
-        space=known.space,
-        sampler=asked.sampler,
-        n_trials=asked.n_trials,
-        seed=asked.seed,
-        penalty_table=asked.penalty_table,
-        batch=asked.batch,
-    )
+    found = search.carry_out(lookup, asked, space=known.space)
     seconds = time.process_time() - start - lookup.seconds
     return Proposed([known.space.index(a) for a in found.architectures], round(seconds, 4))
 

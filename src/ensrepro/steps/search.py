@@ -160,17 +160,11 @@ def make(
         ledger = open_ledger(ctx, teacher, pool)
         name = step_name(settings)
         asked = objective(ctx, teacher, pool) if share is None else share(name)
-    result = search.run(
+    result = search.carry_out(
         asked,
+        settings,
         space=ctx.space,
-        sampler=settings.sampler,
-        n_trials=settings.n_trials,
-        seed=settings.seed,
-        penalty_table=settings.penalty_table,
-        batch=settings.batch,
         latency_ms=known.latency_ms,
-        latency_budget_ms=settings.latency_budget_ms,
-        minimizes_latency=settings.minimizes_latency,
         ledger=ledger,
         progress=None if progress is None else lambda done, of: progress("search", done, of),
     )
