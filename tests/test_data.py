@@ -16,7 +16,7 @@ from PIL import Image
 
 from ensrepro import data
 from ensrepro.config import Phase
-from ensrepro.degrade import stored, to_linear, to_srgb
+from ensrepro.degrade import DEGRADATIONS, stored, to_linear, to_srgb
 
 PHASE = Phase(steps=1, batch=3, patch=32)
 # of the batch that the committed `mini` teacher saw first; if they change, its training cannot be
@@ -406,3 +406,32 @@ def test_exposure_is_a_factor_of_light():
     assert min(gains) == pytest.approx(0.5, abs=0.02)
     assert max(gains) == pytest.approx(1.2, abs=0.02)
     assert np.allclose(to_srgb(to_linear(gray)), gray, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["derain", "deblur", "defocus", "defocus_dual"])
+def test_images_of_every_task_have_their_size_without_the_margin(task):
+    degrade = DEGRADATIONS[task]
+    channels = 6 if task == "defocus_dual" else 3
+    degraded, clean = data.training_batch(task, 0, 0, Phase(1, 2, 32))
+    assert degraded.shape == (2, channels, 32, 32)
+    assert clean.shape == (2, 3, 32, 32)
+    (crop,) = data.validation_pairs(task, 1, 48)
+    assert crop.degraded.shape == (48, 48, channels)
+    (whole,) = data.test_pairs(task, 1)
+    photo = data.load(data.photos(data.TEST)[0])
+    m = degrade.margin
+    assert np.array_equal(whole.clean, photo[m : len(photo) - m, m : photo.shape[1] - m])
+    assert whole.degraded.shape == (*whole.clean.shape[:2], channels)
+
+
+def test_a_crop_is_blurred_as_the_whole_photo_would_be():
+    """What lies beyond the crop reaches into it, mirrored borders do not."""
+    degrade, m = DEGRADATIONS["deblur"], DEGRADATIONS["deblur"].margin
+    photo = data.load(data.photos(data.TEST)[0])
+    scene = photo[: 2 * m + 40, : 2 * m + 40]
+    seen, clean = data.degraded_pair(degrade, scene, seeded(0), 1.0)
+    whole = degrade(photo[: 4 * m + 40, : 4 * m + 40], seeded(0), 1.0)[m : m + 40, m : m + 40]
+    assert np.array_equal(clean, scene[m : m + 40, m : m + 40])
+    noise = to_linear(seen) - to_linear(whole)  # each has its own, of 0.0025
+    assert abs(noise).max() < 0.02
+    assert noise.std() < 1.3 * 0.0025 * 2**0.5

@@ -128,10 +128,10 @@ def test_the_hypervolume_is_that_of_the_search_itself(known):
 @pytest.mark.parametrize(
     ("frame", "sentence"),
     [
-        (table().drop(columns="ssim"), "the table has no column 'ssim'; expected psnr, ssim, a, b"),
-        (table().iloc[:5], "the table has 5 rows; tiny has 6 architectures"),
-        (table((0, 1, np.nan, 1, 2, 4)), "row 2 of the table is .*architecture T 1"),
-        (table().iloc[::-1], "row 0 of the table is .*architecture T T"),
+        (table().drop(columns="ssim"), "the table has no column 'ssim'; it has a, b, psnr"),
+        (table().iloc[:5], "the table has 5 rows; expected 6"),
+        (table((0, 1, np.nan, 1, 2, 4)), "psnr of row 2 is nan; expected a finite number"),
+        (table().iloc[::-1], "row 0 is architecture .*; expected .*, sorted by number"),
     ],
 )
 def test_a_table_that_is_not_whole_is_refused(frame, sentence):

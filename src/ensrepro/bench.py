@@ -97,7 +97,7 @@ class Bench:
     def front(self, penalty_table: str = PENALTY, latency_budget_ms: float = 0.0) -> np.ndarray:
         """The true front, (n, 2): psnr_drop (dB) and penalty, within a budget that is not 0."""
         drop = self.quality[0, 0] - self.quality[:, 0]
-        points = np.column_stack([drop, landscape.penalties(penalty_table).ravel()])
+        points = landscape.points(drop, landscape.penalties(penalty_table))
         within = points[self.latency_ms <= (latency_budget_ms or np.inf)]
         return within[pareto.front(within)]
 

@@ -124,8 +124,9 @@ class Profile:
 class Task:
     """What is restored: input channels, LayerNorm of the teacher, metric protocol.
 
-    The teacher is first trained on the degradation `starts_from`, where the profile has a schedule
-    for it (assumption A27).
+    Where the profile has a schedule for a first training, the teacher starts from it: one on the
+    degradation `first_learns`, or else the teacher of the task `starts_from` (assumption A27).
+    Six input channels are the left and the right view of a dual-pixel sensor.
     """
 
     name: str
@@ -133,7 +134,8 @@ class Task:
     in_channels: int
     norm: str
     protocol: str
-    starts_from: str
+    first_learns: str = ""
+    starts_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -254,11 +256,31 @@ PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
 PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
 
+# Norms and protocols as in the released networks' own tasks; SIDD's protocol is float, peak 1
 TASKS = {
-    # BiasFree LayerNorm as in the released real-denoising network; SIDD's protocol (float, peak 1)
-    "denoise": Task(
-        "denoise", "sensor noise of a night shot", 3, "bias_free", "sidd", "white_noise"
-    ),
+    task.name: task
+    for task in (
+        Task(
+            *("denoise", "sensor noise of a night shot", 3, "bias_free", "sidd"),
+            first_learns="white_noise",
+        ),
+        Task(
+            *("derain", "rain: streaks, and a veil of far drops", 3, "with_bias", "derain_y"),
+            starts_from="denoise",
+        ),
+        Task(
+            *("deblur", "motion blur of a shaking camera", 3, "with_bias", "matlab_rgb"),
+            starts_from="denoise",
+        ),
+        Task(
+            *("defocus", "defocus of a wide aperture", 3, "with_bias", "dpdd"),
+            starts_from="deblur",
+        ),
+        Task(
+            *("defocus_dual", "the same, seen by a dual-pixel sensor", 6, "with_bias", "dpdd"),
+            starts_from="deblur",
+        ),
+    )
 }
 
 

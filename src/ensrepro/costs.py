@@ -104,10 +104,10 @@ def cost(setting: Setting, space: Space, stage: Stage | None, choice: int) -> Co
 
 
 def whole(setting: Setting, space: Space, number: int) -> float:
-    """Latency of one run of a whole network in ms, without a warm-up of its own."""
+    """Latency of a whole network in ms: one run, after one that warms up."""
     network = build(space.architecture(number), setting.shape, space)
     image = torch.rand(1, setting.shape.in_channels, setting.side, setting.side)
-    return timed(network, image, 1, 0.0, 0).p50_ms
+    return timed(network, image, 1, 0.0, WARM_UP).p50_ms
 
 
 def column(costs: Sequence[Cost], name: str, space: Space) -> NDArray[Any]:
@@ -166,10 +166,7 @@ def measure(
             artifacts.write_bytes(checkpoint, json.dumps(done).encode())
             if progress is not None:
                 progress("latency of choices", len(done["costs"]), len(choices))
-        waiting = sampled(space, n_networks, seed)[len(done["networks"]) :]
-        if waiting:
-            whole(setting, space, waiting[0])  # the kernels of all shapes are ready after it
-        for number in waiting:
+        for number in sampled(space, n_networks, seed)[len(done["networks"]) :]:
             row = {"number": number, "latency_ms": whole(setting, space, number)}
             done["networks"].append(row)
             done["load"].append(os.getloadavg()[0])

@@ -3,7 +3,8 @@
 A photo belongs to one split only. JPEG files are used at half size, which averages their 8x8 block
 artifacts away (area downsampling in linear light). Dead-leaves images (Lee, Mumford and Huang 2001)
 extend training, never validation or test (assumption A25). Nothing is downloaded.
-Images are (H, W, 3) float32 in [0, 1]; batches are (B, 3, H, W) tensors.
+Images are (H, W, C) float32 in [0, 1], batches (B, C, H, W) tensors; C is 3, or 6 for the two views
+of a dual-pixel sensor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from skimage.io import imread
 from torch import Tensor
 
 from ensrepro.config import Phase, named
-from ensrepro.degrade import DEGRADATIONS, Image, to_linear, to_srgb
+from ensrepro.degrade import DEGRADATIONS, Degradation, Image, to_linear, to_srgb
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -72,7 +73,7 @@ PHOTOS = (
 
 
 class Pair(NamedTuple):
-    """A degraded image and the clean one it was made from, (H, W, 3) each."""
+    """A degraded image, (H, W, C), and the clean one it was made from, (H, W, 3)."""
 
     name: str
     degraded: Image
@@ -184,21 +185,28 @@ def to_tensor(images: Sequence[Image]) -> Tensor:
     return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
 
+def degraded_pair(
+    degrade: Degradation, clean: Image, rng: Generator, strength: float | None = None
+) -> tuple[Image, Image]:
+    """(degraded, clean) without the margin, whose surroundings are not known."""
+    inner = slice(degrade.margin, -degrade.margin or None)
+    return degrade(clean, rng, strength)[inner, inner], clean[inner, inner]
+
+
 def training_batch(degradation: str, seed: int, step: int, phase: Phase) -> tuple[Tensor, Tensor]:
-    """Degraded and clean patches, (B, 3, patch, patch) each: a pure function of (seed, step).
+    """Degraded patches (B, C, patch, patch) and clean ones, a pure function of (seed, step).
 
     So a resumed training sees the very batches that an uninterrupted one sees.
     """
     degrade = named("degradation", degradation, DEGRADATIONS)
     rng = np.random.default_rng([seed, step])
     natural, leaves = training_images(seed)
-    clean = [
-        augmented(
-            random_crop(leaves if rng.uniform() < LEAVES_SHARE else natural, phase.patch, rng), rng
-        )
+    side = phase.patch + 2 * degrade.margin
+    patches = [
+        augmented(random_crop(leaves if rng.uniform() < LEAVES_SHARE else natural, side, rng), rng)
         for _ in range(phase.batch)
     ]
-    degraded = [degrade(patch, rng) for patch in clean]
+    degraded, clean = zip(*(degraded_pair(degrade, p, rng) for p in patches), strict=True)
     return to_tensor(degraded), to_tensor(clean)
 
 
@@ -216,15 +224,17 @@ def validation_pairs(degradation: str, n: int, size: int) -> list[Pair]:
     for i in range(n):
         rng = np.random.default_rng([VALIDATION_WORD, i, size])
         photo = sources[i % len(sources)]
-        clean = random_crop([load(photo)], size, rng)
-        pairs.append(Pair(f"{photo.name}-{i}", degrade(clean, rng, (i + 0.5) / n), clean))
+        clean = random_crop([load(photo)], size + 2 * degrade.margin, rng)
+        pair = degraded_pair(degrade, clean, rng, (i + 0.5) / n)
+        pairs.append(Pair(f"{photo.name}-{i}", *pair))
     return pairs
 
 
 def test_pairs(degradation: str, n: int | None = None, size: int | None = None) -> list[Pair]:
     """The first `n` test photos (all if None), whole or a centered square of `size` pixels.
 
-    The strengths of the degradation are spread evenly over all test photos, in their order.
+    A whole photo loses the degradation's margin at each side. The strengths of the degradation are
+    spread evenly over all test photos, in their order.
     """
     degrade = named("degradation", degradation, DEGRADATIONS)
     sources = photos(TEST)
@@ -234,9 +244,10 @@ def test_pairs(degradation: str, n: int | None = None, size: int | None = None) 
     for i, photo in enumerate(sources[:n]):
         clean = load(photo)
         if size is not None:
-            check_size(size, [clean])
-            clean = crop(clean, (clean.shape[0] - size) // 2, (clean.shape[1] - size) // 2, size)
+            side = size + 2 * degrade.margin
+            check_size(side, [clean])
+            clean = crop(clean, (clean.shape[0] - side) // 2, (clean.shape[1] - side) // 2, side)
         rng = np.random.default_rng([TEST_WORD, i, len(sources)])
-        degraded = degrade(clean, rng, (i + 0.5) / len(sources))
-        pairs.append(Pair(photo.name, degraded, clean))
+        pair = degraded_pair(degrade, clean, rng, (i + 0.5) / len(sources))
+        pairs.append(Pair(photo.name, *pair))
     return pairs

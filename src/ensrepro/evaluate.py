@@ -168,8 +168,11 @@ def mean(results: Sequence[Restoration]) -> Metrics:
 
 
 def degraded(image: Image) -> Image:
-    """The restorer that does nothing: the row `input` of every table."""
-    return image
+    """The restorer that does nothing, (H, W, 3): the row `input` of every table.
+
+    Of a dual-pixel pair, (H, W, 6), it is the mean of both views: what an ordinary sensor sees.
+    """
+    return image if image.shape[2] == 3 else (image[..., :3] + image[..., 3:]) / 2
 
 
 class Suffix(NamedTuple):

@@ -19,8 +19,7 @@ from ensrepro.steps import baselines, context, finetune, knee
 Numbers = dict[str, float]
 
 FOLDER = "reproduced"  # below the repository
-CHOSEN_BY = "nsga2"  # the sampler whose front gives the candidates
-SAMPLERS = (DEFAULT, CHOSEN_BY, "random")  # repeated; the others are compared by the study
+SAMPLERS = (DEFAULT, "random")  # repeated; the others are compared by the study
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ def of_search(sampler: str) -> Callable[[Run], Numbers]:
 def of_hybrids(run: Run) -> Numbers:
     """The knee, every candidate before and after fine-tuning, and the networks beside them.
 
-    Architectures are named: another one is another quantity.
+    They are those of the default sampler. Architectures are named: another one is another quantity.
     """
-    found = run.search(CHOSEN_BY)
+    found = run.search(DEFAULT)
     choice = knee.choose(run.ctx, found)
     drop, penalty = found.points[choice.rows[0]]
     label = run.ctx.space.label

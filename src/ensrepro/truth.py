@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro import pareto
+from ensrepro import landscape, pareto
 from ensrepro.ledger import Metrics
-from ensrepro.space import RESTORMER, Architecture, Space, penalty
+from ensrepro.space import RESTORMER, Architecture, Space
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,24 +48,28 @@ class Truth:
     @cached_property
     def points(self) -> NDArray[np.float64]:
         """(n, 2): psnr_drop and penalty."""
-        return np.column_stack([self.psnr[0] - self.psnr, self.penalty])
+        return landscape.points(self.psnr[0] - self.psnr, self.penalty)
 
     @cached_property
     def anchors(self) -> pareto.Anchors:
         return pareto.Anchors.between(self.points[0], self.points[-1])  # teacher, cheapest
 
     @cached_property
+    def ends(self) -> landscape.TrueFront:
+        return landscape.true_front(*self.points.T, self.space)
+
+    @property
     def front(self) -> NDArray[np.intp]:
-        return pareto.front(self.points)
+        return self.ends.numbers
 
     @property
     def reference(self) -> tuple[float, ...]:
-        return pareto.reference_point(self.anchors)
+        return self.ends.reference
 
-    @cached_property
+    @property
     def volume(self) -> float:
         """Hypervolume of the true front, in dB: the penalty has no unit."""
-        return pareto.hypervolume(self.points[self.front], self.reference)
+        return self.ends.hypervolume
 
     @cached_property
     def candidates(self) -> tuple[int, ...]:
@@ -97,27 +101,9 @@ class Truth:
 
 def read(frame: DataFrame, space: Space = RESTORMER, penalty_table: str = "blocks") -> Truth:
     """The table of `bench.load`; a ValueError says what it lacks."""
-    names = ["psnr", "ssim", *(stage.name for stage in space.stages)]
-    missing = [name for name in names if name not in frame]
-    if missing:
-        raise ValueError(f"the table has no column {missing[0]!r}; expected {', '.join(names)}")
-    if len(frame) != space.n_architectures:
-        raise ValueError(
-            f"the table has {len(frame)} rows; {space.name} has {space.n_architectures} "
-            "architectures, and the study needs all of them"
-        )
-    every = list(space)
-    wrong = (frame[names[2:]].to_numpy() != np.array(every)).any(axis=1)
-    wrong |= ~np.isfinite(frame[["psnr", "ssim"]].to_numpy(dtype=np.float64)).all(axis=1)
-    if wrong.any():
-        i = int(wrong.argmax())
-        raise ValueError(
-            f"row {i} of the table is {frame.iloc[i][names].to_dict()}; expected finite metrics "
-            f"of architecture {space.label(every[i])}"
-        )
-    psnr, ssim = (frame[name].to_numpy(dtype=np.float64) for name in names[:2])
-    prices = np.array([penalty(a, penalty_table, space) for a in every])
-    return Truth(space, penalty_table, psnr, ssim, prices)
+    psnr, ssim = (landscape.grid(frame, name, space).ravel() for name in ("psnr", "ssim"))
+    penalty = landscape.penalties(penalty_table, space).ravel()
+    return Truth(space, penalty_table, psnr, ssim, penalty)
 
 
 def chosen(known: Truth, proposals: NDArray[np.intp]) -> Row:

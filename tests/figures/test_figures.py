@@ -38,9 +38,9 @@ EXAMPLES = {
     "losses": lambda: distillation.losses({key: [1.0, 0.5, 0.2] for key in RESTORMER.surrogates}),
     "surrogates": lambda: distillation.surrogates(SURROGATES),
     "photos": lambda: restoration.photos(
-        [[restoration.Crop("noisy", PHOTO, 14.2), restoration.Crop("clean", PHOTO)]]
+        [[restoration.Crop("degraded", PHOTO, 14.2), restoration.Crop("clean", PHOTO)]]
     ),
-    "bars": lambda: restoration.bars({"noisy": 14.0, "hybrid": [26.0, 27.0]}),
+    "bars": lambda: restoration.bars({"degraded": 14.0, "hybrid": [26.0, 27.0]}),
     "finetune_curves": lambda: restoration.finetune_curves({"hybrid": [(0, 25)]}, {"teacher": 26}),
 }
 
@@ -180,7 +180,7 @@ def test_a_loss_curve_is_the_median_of_its_steps():
     np.testing.assert_array_equal(curve.get_ydata(), np.arange(1.5, 100, 2))
 
 
-def test_bars_start_at_the_noisy_input_and_name_the_psnr():
+def test_bars_start_at_the_degraded_input_and_name_the_psnr():
     axes = EXAMPLES["bars"]().axes[0]
     assert [bar.get_width() for bar in axes.patches] == [0.0, 12.5]
     assert [text.get_text() for text in axes.texts] == ["14.00", "26.50 [26.00, 27.00]"]
@@ -202,7 +202,7 @@ def test_photos_take_bytes_and_clip_floats():
     byte = np.full((4, 4, 3), 200, np.uint8)
     beyond = np.full((4, 4, 3), 1.5)
     one, two = restoration.photos(
-        [[restoration.Crop("noisy", byte), restoration.Crop("teacher", beyond)]]
+        [[restoration.Crop("degraded", byte), restoration.Crop("teacher", beyond)]]
     ).axes
     assert one.images[0].get_array().max() == 200
     assert two.images[0].get_array().max() == 1.0
@@ -233,8 +233,8 @@ def test_every_finetuned_hybrid_has_a_curve_and_every_reference_a_line():
         (lambda: distillation.identity_drops({}), "drops is empty"),
         (lambda: distillation.surrogates([{"stage": "encoder_1"}]), "rows.0. has no 'psnr_drop'"),
         (lambda: distillation.surrogates([{"depth": 2}]), "rows.0. has no 'stage'"),
-        (lambda: restoration.Crop("noisy", np.zeros((4, 4))), r"expected \(H, W, 3\)"),
-        (lambda: restoration.bars({"teacher": 26}), "baseline is 'noisy'; expected one of teacher"),
+        (lambda: restoration.Crop("degraded", np.zeros((4, 4))), r"expected \(H, W, 3\)"),
+        (lambda: restoration.bars({"teacher": 26}), "baseline is 'degraded'; expected one of teacher"),
         (lambda: restoration.finetune_curves({"hybrid": []}), "is empty"),
     ],
 )

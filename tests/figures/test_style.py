@@ -45,7 +45,7 @@ def test_no_kind_is_told_by_color_alone():
     for group in (
         ("teacher", "distilled", "untrained", "finetuned"),
         ("random", "nsga2", "nsga3", "motpe", "gp"),
-        ("noisy", "nlm", "bm3d", "all_ssm", "hybrid", "teacher"),
+        ("degraded", "nlm", "bm3d", "all_ssm", "hybrid", "teacher"),
         ("restormer", "mambair", "vanilla"),
     ):
         assert len({style.MARKERS[kind] for kind in group}) == len(group)

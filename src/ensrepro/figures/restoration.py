@@ -59,7 +59,7 @@ def photos(rows: Sequence[Sequence[Crop]], columns: int = COLUMNS) -> Figure:
 
 
 @style.look()
-def bars(scores: Mapping[str, ArrayLike], baseline: str = "noisy") -> Figure:
+def bars(scores: Mapping[str, ArrayLike], baseline: str = "degraded") -> Figure:
     """PSNR gained over the baseline: per kind one value in dB or one a seed; bars show the mean.
 
     The numbers beside the bars are PSNR, with the range over the seeds where there are several.

@@ -88,7 +88,7 @@ KINDS = {
     "untrained": Mark(GRAY, "v", ":", "untrained surrogate"),
     "distilled": Mark(VERMILLION, "s", "--", "distilled surrogate"),
     "finetuned": Mark(ORANGE, "P", "-.", "fine-tuned surrogate"),
-    "noisy": Mark(GRAY, "x", ":", "noisy"),
+    "degraded": Mark(GRAY, "x", ":", "degraded"),
     "nlm": Mark(ORANGE, "^", "-.", "non-local means"),
     "bm3d": Mark(SKY, "v", "--", "BM3D"),
     "clean": Mark(BLACK, "*", "-", "clean"),

@@ -1,4 +1,4 @@
-"""What the teacher is compared with: the degraded photos and classical denoisers.
+"""What the teacher is compared with: the degraded photos and, for noise, classical denoisers.
 
 Each method is a result of its own, because BM3D needs an optional package.
 """
@@ -20,6 +20,8 @@ METHODS: dict[str, Callable[[Image], Image]] = {
     "nlm": classical.non_local_means,
     "bm3d": classical.bm3d,
 }
+ANY_TASK = ("input",)
+OF_TASK = {"denoise": ("input", "nlm", "bm3d")}  # of the others, only those of ANY_TASK
 PACKAGES = {"bm3d": "bm3d"}  # what a method needs beyond the library's own dependencies
 
 
@@ -55,5 +57,6 @@ def available(ctx: Context, method: str) -> bool:
 
 
 def rows(ctx: Context) -> list[dict[str, Any]]:
-    """The test rows of every available method."""
-    return [row for m in METHODS if available(ctx, m) for row in get(ctx, m).rows]
+    """The test rows of every method that suits the task and is available."""
+    methods = OF_TASK.get(ctx.task.name, ANY_TASK)
+    return [row for m in methods if available(ctx, m) for row in get(ctx, m).rows]

@@ -1,22 +1,24 @@
 """Step 1, the teacher: a Restormer trained on the task (section 3.2).
 
-A small teacher is trained on an easier degradation first (assumption A27), which is a step with a
-manifest and weights of its own.
+A small teacher does not start from random weights (assumption A27): either it is trained on an
+easier degradation first, which is a step with a manifest and weights of its own, or it takes the
+weights of another task's teacher.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ensrepro import artifacts, data, evaluate
 from ensrepro.artifacts import Provenance
-from ensrepro.config import Schedule
+from ensrepro.config import TASKS, Schedule
 from ensrepro.models.counting import parameters
 from ensrepro.models.hybrid import UNet, build
 from ensrepro.steps import context
@@ -89,7 +91,7 @@ def make_pretraining(
         *(ctx, net, schedule),
         seed=SEED,
         name=PRETRAINING,
-        degradation=ctx.task.starts_from,
+        degradation=ctx.task.first_learns,
         progress=progress,
     )
     context.save(net, ctx.store.new_weights(PRETRAINING), metadata(ctx, PRETRAINING))
@@ -99,22 +101,78 @@ def make_pretraining(
 
 
 def pretraining(ctx: Context) -> dict[str, Any]:
-    """What fixes the first training; nothing of it where the profile has none."""
+    """What fixes the first training; nothing of it where the profile or the task has none."""
     schedule = ctx.profile.pretraining
-    if schedule is None:
+    if schedule is None or not ctx.task.first_learns:
         return {}
-    images = data.recipe(data.TRAIN, ctx.task.starts_from)
+    images = data.recipe(data.TRAIN, ctx.task.first_learns)
     return {"pretraining": asdict(schedule), "pretraining_images": images}
+
+
+def earlier(ctx: Context) -> Context | None:
+    """The context of the task whose teacher this one starts from, if there is one."""
+    name = ctx.task.starts_from
+    if ctx.profile.pretraining is None or not name:
+        return None
+    return replace(ctx, task=TASKS[name], store=replace(ctx.store, task=name))
+
+
+def identity(ctx: Context) -> dict[str, Any]:
+    """What fixes a teacher: its own training and all before it."""
+    own = {"schedule": asdict(ctx.profile.teacher), "seed": PATCHES_SEED}
+    before = earlier(ctx)
+    if before is not None:
+        return ctx.identity(**own, start=identity(before))
+    return ctx.identity(**own, **pretraining(ctx))
+
+
+def pass_views(net: UNet, views: Tensor) -> None:
+    """Set the skip convolution so that the stem alone gives the mean of both views.
+
+    A dual-pixel network adds its input nowhere else. Least squares on `views`, (B, 6, H, W).
+    """
+    with torch.no_grad():
+        stem, weight = net.stem(views), net.output.weight
+        seen = [
+            F.conv2d(stem[:, [i]], weight[:, [o]], padding=1)
+            for o in range(weight.shape[1])
+            for i in range(stem.shape[1])
+        ]
+        columns = torch.stack([column.flatten() for column in seen], dim=1)
+        wanted = views.unflatten(1, (2, -1)).mean(1).flatten()
+        solution = torch.linalg.lstsq(columns, wanted[:, None]).solution
+        net.skip_conv.weight.copy_(solution.view_as(net.skip_conv.weight))
+
+
+def inherit(net: UNet, before: UNet, views: Tensor) -> None:
+    """Copy the weights of another task's teacher; what it lacks stays as initialized.
+
+    Two views share the weights of one image equally; see `pass_views` for what else they need.
+    """
+    weights = before.state_dict()
+    for name, tensor in net.state_dict().items():
+        if name in weights:
+            one = weights[name]
+            tensor.copy_(one if one.shape == tensor.shape else one.repeat(1, 2, 1, 1) / 2)
+    if net.shape.is_dual_pixel and not before.shape.is_dual_pixel:
+        pass_views(net, views)
 
 
 def start(ctx: Context, progress: Progress | None = None) -> tuple[UNet, str]:
     """The network that the training on the task starts from, and its digest ("" if untrained)."""
-    net, schedule = untrained(ctx), ctx.profile.pretraining
-    if schedule is None:
+    net, schedule, before = untrained(ctx), ctx.profile.pretraining, earlier(ctx)
+    if before is not None:
+        found = get(before, progress)
+        patches, _ = data.training_batch(
+            ctx.task.name, PATCHES_SEED, 0, ctx.profile.teacher.phase_at(0)
+        )
+        inherit(net, found.net, patches)
+        return net, found.result.digest
+    if schedule is None or not ctx.task.first_learns:
         return net, ""
-    identity = ctx.identity(seed=SEED, **pretraining(ctx))
+    made_from = ctx.identity(seed=SEED, **pretraining(ctx))
     result = ctx.result(
-        PRETRAINING, PretrainingResult, identity, lambda: make_pretraining(ctx, schedule, progress)
+        PRETRAINING, PretrainingResult, made_from, lambda: make_pretraining(ctx, schedule, progress)
     )
     path = ctx.store.weights(PRETRAINING)
     context.load(net, path, metadata(ctx, PRETRAINING), result.digest)
@@ -147,12 +205,23 @@ def make(ctx: Context, progress: Progress | None) -> tuple[TeacherResult, Proven
 
 
 def check_start(ctx: Context, result: TeacherResult) -> None:
-    """A ValueError if the teacher began with other weights than those of the first training."""
-    path = ctx.store.manifest(PRETRAINING)
-    if ctx.profile.pretraining is None or not path.exists():
+    """A ValueError if the teacher began with other weights than those on file."""
+    before = earlier(ctx)
+    if before is not None:
+        path, step, kind, made_from = (
+            before.store.manifest(STEP),
+            STEP,
+            TeacherResult,
+            identity(before),
+        )
+    elif pretraining(ctx):
+        path, step, kind = ctx.store.manifest(PRETRAINING), PRETRAINING, PretrainingResult
+        made_from = ctx.identity(seed=SEED, **pretraining(ctx))
+    else:
         return
-    identity = ctx.identity(seed=SEED, **pretraining(ctx))
-    found = artifacts.read_manifest(path, PRETRAINING, PretrainingResult, identity).digest
+    if not path.exists():
+        return
+    found = artifacts.read_manifest(path, step, kind, made_from).digest
     if found != result.start:
         raise ValueError(
             f"{ctx.store.manifest(STEP)} started from weights of the digest {result.start}; "
@@ -162,10 +231,7 @@ def check_start(ctx: Context, result: TeacherResult) -> None:
 
 def get(ctx: Context, progress: Progress | None = None) -> Teacher:
     """The task's teacher: from its files, or trained now."""
-    identity = ctx.identity(
-        schedule=asdict(ctx.profile.teacher), seed=PATCHES_SEED, **pretraining(ctx)
-    )
-    result = ctx.result(STEP, TeacherResult, identity, lambda: make(ctx, progress))
+    result = ctx.result(STEP, TeacherResult, identity(ctx), lambda: make(ctx, progress))
     check_start(ctx, result)
     net = untrained(ctx)
     context.load(net, ctx.store.weights(STEP), metadata(ctx, STEP), result.digest)

@@ -1,23 +1,19 @@
-"""Physical degradations of clean photos; the physics happens in linear light.
+"""Noise of a sensor: photons that are counted, and the electronics that read them (Poisson, Gauss).
 
-Images are (H, W, 3) float32 in [0, 1], sRGB-encoded; so is what comes back, clipped and rounded to
-8 bit as a camera would store it. Randomness comes from the generator that is passed in; `strength`,
-a number from 0 (mild) to 1 (severe), is drawn from it too unless it is given.
+With a color filter in front of it, whose missing colors are interpolated afterwards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 
-Image = NDArray[np.float32]
-
-# IEC 61966-2-1, the sRGB transfer curve
-SRGB_KNEE, SRGB_SLOPE, SRGB_OFFSET, SRGB_GAMMA = 0.0031308, 12.92, 0.055, 2.4
+from ensrepro.degrade.light import Image, stored, to_linear, to_srgb
 
 # A sensor pixel sees one color; these are the channels of a block of 2x2 pixels (Bayer)
 BAYER = np.array([[0, 1], [1, 2]])
@@ -25,23 +21,6 @@ BAYER = np.array([[0, 1], [1, 2]])
 FROM_QUARTER = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
 FROM_HALF = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
 INTERPOLATION = (FROM_QUARTER, FROM_HALF, FROM_QUARTER)  # red, green, blue
-
-
-def to_linear(image: Image) -> Image:
-    """sRGB-encoded values to linear light."""
-    curved = ((image + SRGB_OFFSET) / (1 + SRGB_OFFSET)) ** SRGB_GAMMA
-    return np.where(image <= SRGB_KNEE * SRGB_SLOPE, image / SRGB_SLOPE, curved).astype(np.float32)
-
-
-def to_srgb(light: Image) -> Image:
-    """Linear light to sRGB-encoded values."""
-    curved = (1 + SRGB_OFFSET) * np.maximum(light, SRGB_KNEE) ** (1 / SRGB_GAMMA) - SRGB_OFFSET
-    return np.where(light <= SRGB_KNEE, light * SRGB_SLOPE, curved).astype(np.float32)
-
-
-def stored(image: Image) -> Image:
-    """Clipped to [0, 1] and rounded to the 256 levels of an 8-bit file."""
-    return (np.round(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
 
 
 def color_filter(height: int, width: int, phase: tuple[int, int]) -> NDArray[np.intp]:
@@ -80,6 +59,8 @@ class SensorNoise:
     read_factor: float = 2.0
     mosaic: bool = True
 
+    margin: ClassVar[int] = 0  # of the scene around a crop that shapes what is seen in it
+
     def counted(self, light: Image, shot: float, rng: Generator) -> Image:
         """What the sensor reads for the light that falls on it; any shape."""
         photons = shot * rng.poisson(light / shot)
@@ -97,9 +78,3 @@ class SensorNoise:
         color = color_filter(*light.shape[:2], phase)
         seen = np.take_along_axis(light, color[..., None], axis=2)[..., 0]
         return stored(to_srgb(demosaiced(self.counted(seen, shot, rng), color)))
-
-
-DEGRADATIONS = {
-    "denoise": SensorNoise(-1.3, -0.3),
-    "white_noise": SensorNoise(-1.6, -0.6, mosaic=False),  # what a denoiser learns first
-}

@@ -1,23 +1,14 @@
-"""Degradations: the transfer curve of IEC 61966-2-1, and the statistics of sensor noise."""
+"""Statistics of sensor noise, and the interpolation of a color filter."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from skimage.color import rgb2xyz
 
-from ensrepro.degrade import (
-    DEGRADATIONS,
-    SensorNoise,
-    color_filter,
-    demosaiced,
-    stored,
-    to_linear,
-    to_srgb,
-)
+from ensrepro.degrade import DEGRADATIONS, SensorNoise, to_linear, to_srgb
+from ensrepro.degrade.noise import color_filter, demosaiced
 
 NIGHT = DEGRADATIONS["denoise"]
-LEVELS = np.arange(256, dtype=np.float32) / 255
 
 
 def image(value: float, side: int = 64) -> np.ndarray:
@@ -26,54 +17,6 @@ def image(value: float, side: int = 64) -> np.ndarray:
 
 def seeded(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
-
-
-@pytest.mark.parametrize(
-    ("encoded", "light"),
-    [
-        (0.0, 0.0),
-        (1.0, 1.0),
-        # IEC 61966-2-1: V / 12.92 up to 0.04045, else ((V + 0.055) / 1.055) ** 2.4
-        (0.02, 0.02 / 12.92),
-        (0.04045, 0.04045 / 12.92),
-        (0.5, 0.2140411),
-        (0.7353570, 0.5),
-        (128 / 255, 0.2158605),
-    ],
-)
-def test_known_values_of_the_transfer_curve(encoded, light):
-    assert to_linear(image(encoded))[0, 0, 0] == pytest.approx(light, abs=1e-6)
-    assert to_srgb(image(light))[0, 0, 0] == pytest.approx(encoded, abs=1e-6)
-
-
-def test_linear_light_is_what_scikit_image_computes():
-    # luminance of a gray is its linear light times the sum of the Y row, 1 for every library
-    luminance = rgb2xyz(np.repeat(LEVELS[:, None, None], 3, axis=2))[..., 1]
-    white = luminance[-1]
-    assert np.allclose(to_linear(LEVELS)[:, None] * white, luminance, atol=1e-6)
-
-
-def test_encoding_undoes_decoding():
-    fine = np.linspace(0, 1, 100_001, dtype=np.float32)
-    assert np.allclose(to_srgb(to_linear(fine)), fine, atol=1e-6)
-    assert np.allclose(to_linear(to_srgb(fine)), fine, atol=1e-6)
-    assert np.array_equal(stored(to_srgb(to_linear(LEVELS))), LEVELS)
-
-
-def test_the_curves_rise_without_a_step():
-    fine = np.linspace(0, 1, 100_001, dtype=np.float32)
-    for curve, steepest in ((to_linear(fine), 2.4 / 1.055), (to_srgb(fine), 12.92)):
-        steps = np.diff(curve.astype(np.float64))
-        assert steps.min() >= 0
-        assert steps.max() < steepest * 1e-5 * 1.1 + 1e-7  # rounding, and the curve's tiny kink
-
-
-def test_what_is_stored_has_256_levels_and_no_more():
-    values = np.array([-0.5, -0.0, 0.4 / 255, 0.6 / 255, 0.5, 254.6 / 255, 1.0, 7.0], np.float32)
-    expected = np.array([0, 0, 0, 1, 128, 255, 255, 255]) / 255  # 127.5 rounds to even
-    assert np.allclose(stored(values), expected, atol=1e-7)
-    assert stored(values).dtype == np.float32
-    assert np.array_equal(stored(LEVELS), LEVELS)
 
 
 # ---------------------------------------------------------------- color filter
@@ -124,7 +67,7 @@ def counted(noise, encoded, rng, monkeypatch, strength=None) -> np.ndarray:
         kept.append(raw.copy())
         return demosaiced(raw, color)
 
-    monkeypatch.setattr("ensrepro.degrade.demosaiced", keep)
+    monkeypatch.setattr("ensrepro.degrade.noise.demosaiced", keep)
     noise(encoded, rng, strength)
     return kept[0].astype(np.float64)
 
@@ -203,35 +146,6 @@ def test_the_strength_is_drawn_evenly_from_its_range(monkeypatch):
     assert shots.max() < -2.15
     assert shots.mean() == pytest.approx(-2.7, abs=6 * np.sqrt(1 / 12 / 300))
     assert shots.std() == pytest.approx(np.sqrt(1 / 12), rel=0.15)
-
-
-# ---------------------------------------------------------------- every degradation
-
-
-@pytest.mark.parametrize("name", DEGRADATIONS)
-def test_a_degradation_returns_an_image_as_a_camera_stores_it(name):
-    clean = seeded(3).uniform(size=(40, 56, 3)).astype(np.float32)
-    before = clean.copy()
-    seen = DEGRADATIONS[name](clean, seeded(0))
-    assert seen.shape == clean.shape
-    assert seen.dtype == np.float32
-    assert seen.min() >= 0
-    assert seen.max() <= 1
-    assert np.array_equal(stored(seen), seen)
-    assert np.array_equal(clean, before)
-    assert not np.array_equal(seen, clean)
-
-
-@pytest.mark.parametrize("name", DEGRADATIONS)
-def test_randomness_comes_from_the_generator_alone(name):
-    clean, degrade = image(0.5), DEGRADATIONS[name]
-    first = degrade(clean, seeded(7))
-    np.random.seed(123)  # noqa: NPY002 (the point: global state has no say)
-    assert np.array_equal(degrade(clean, seeded(7)), first)
-    assert not np.array_equal(degrade(clean, seeded(8)), first)
-    rng = seeded(7)
-    assert np.array_equal(degrade(clean, rng), first)
-    assert not np.array_equal(degrade(clean, rng), first)
 
 
 def test_black_and_white_survive_in_range():
