@@ -18,6 +18,7 @@ from ensrepro.config import MambaIRShape
 from ensrepro.data import Pair
 from ensrepro.models import hybrid
 from ensrepro.models.hybrid import NetworkShape, assemble, build, surrogate_stage
+from ensrepro.models.uformer import Uformer, UformerShape, uformer_space
 from ensrepro.space import RESTORMER, Space, Stage
 
 TINY = NetworkShape(width=8, mambair=MambaIRShape(1.0, 2, 16))
@@ -42,6 +43,14 @@ def surrogates():
         for stage in RESTORMER.stages
         for depth in stage.depths
     }
+
+
+@pytest.fixture(scope="module")
+def uformer():
+    """One block a stage, windows of 2 pixels: images are squares of 32, 64, 96 ... pixels."""
+    torch.manual_seed(0)
+    shape, space = UformerShape(width=2, window=2, image_size=32), uformer_space((1,) * 9)
+    return Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space).eval()
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +99,33 @@ def test_padding_is_by_reflection_and_cropped_off(teacher, size):
     np.testing.assert_allclose(evaluate.restore(teacher, image), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((128, 128), ((0, 0), (0, 0))),
+        ((1, 1), ((63, 64), (63, 64))),
+        ((100, 150), ((78, 78), (53, 53))),  # 256 = ceil(150 / 128) * 128
+        ((720, 1280), ((280, 280), (0, 0))),  # GoPro
+        ((129, 64), ((63, 64), (96, 96))),
+    ],
+)
+def test_a_square_is_the_smallest_with_the_image_in_its_middle(size, expected):
+    assert evaluate.to_square(*size, 128) == expected
+
+
+@pytest.mark.parametrize("size", [(32, 32), (1, 1), (20, 50), (33, 7)])
+def test_a_uformer_sees_an_image_in_the_middle_of_a_square_of_zeros(uformer, size):
+    image, (h, w) = random_image(*size), size
+    side = 64 if max(size) > 32 else 32
+    top, left = (side - h) // 2, (side - w) // 2
+    square = np.zeros((side, side, 3), np.float32)
+    square[top : top + h, left : left + w] = image
+    with torch.no_grad():
+        whole = uformer(torch.from_numpy(square).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    expected = whole.clamp(0, 1).numpy()[top : top + h, left : left + w]
+    np.testing.assert_allclose(evaluate.restore(uformer, image), expected, rtol=0, atol=1e-6)
+
+
 def test_eight_bit_pixels_are_the_same_image_as_float_ones(teacher):
     image = np.random.default_rng(0).integers(0, 256, (17, 9, 3), np.uint8)
     expected = evaluate.restore(teacher, image.astype(np.float64) / 255)
@@ -130,6 +166,18 @@ def test_a_network_that_gives_nan_is_not_silent():
 
 # MiB for which a network of width 2 gets tiles of 80 pixels
 SMALL_MIB = 4 * evaluate.VALUES_PER_PIXEL * 2 * 80**2 / evaluate.MIB
+
+
+def test_a_long_strip_is_cut_before_it_becomes_a_square(uformer):
+    seen = []
+    hook = uformer.register_forward_pre_hook(lambda _, x: seen.append(tuple(x[0].shape[2:])))
+    mib = 4 * evaluate.VALUES_PER_PIXEL * 2 * 96**2 / evaluate.MIB  # tiles of 96 pixels
+    try:
+        restored = evaluate.restore(uformer, random_image(20, 300), memory_mib=mib)
+    finally:
+        hook.remove()
+    assert restored.shape == (20, 300, 3)
+    assert set(seen) == {(96, 96)}
 
 
 @given(st.integers(1, 3000), st.integers(65, 400))

@@ -1,7 +1,7 @@
 """Restoring images of any size, scoring networks, and measuring many hybrids at once.
 
-`restore` pads to the network's multiple and crops back; large images are tiled under a memory
-bound. `measure` walks architectures in sorted order with a stack of stage outputs, so that a
+`restore` pads as the network asks and crops back; large images are tiled under a memory bound.
+`measure` walks architectures in sorted order with a stack of stage outputs, so that a
 common prefix is computed once. B, C, H, W: batch, channels, height, width.
 """
 
@@ -39,6 +39,30 @@ MIB = 2**20
 # 256 to 512 pixels a side); a third is added, because allocators differ.
 VALUES_PER_PIXEL = 112
 MICRO_BATCH = 4  # validation images evaluated together
+
+
+class Margins(NamedTuple):
+    """Rows above and below an image, columns left and right of it."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def to_multiples(height: int, width: int, multiple: int) -> Margins:
+    """Below and to the right, up to the next multiples: what Restormer's test code adds."""
+    return Margins((0, -height % multiple), (0, -width % multiple))
+
+
+def to_square(height: int, width: int, multiple: int) -> Margins:
+    """All around, up to a square whose side is a multiple: what Uformer's test code adds."""
+    side = max(height, width)
+    side += -side % multiple
+    top, left = (side - height) // 2, (side - width) // 2
+    return Margins((top, side - height - top), (left, side - width - left))
+
+
+# name of a padding -> how much it adds, and the mode of numpy.pad
+PADDINGS = {"reflect": (to_multiples, "reflect"), "square": (to_square, "constant")}
 
 
 class Restoration(NamedTuple):
@@ -81,12 +105,12 @@ def ramp(side: int, at_start: bool, at_end: bool) -> Image:
 
 @torch.inference_mode()
 def run_whole(net: UNet, image: Image) -> Image:
-    """One forward pass: pad by reflection to the network's multiple, crop back, clip to [0, 1]."""
+    """One forward pass: pad as the network asks, crop back, clip to [0, 1]."""
     h, w = image.shape[:2]
-    multiple = net.multiple
-    padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
-    padded = np.pad(image, padding, mode="reflect")
-    restored = net(to_tensor([padded]))[0, :, :h, :w].clamp(0, 1)
+    margins, mode = PADDINGS[net.padding]
+    (top, bottom), (left, right) = margins(h, w, net.multiple)
+    padded = np.pad(image, ((top, bottom), (left, right), (0, 0)), mode=mode)
+    restored = net(to_tensor([padded]))[0, :, top : top + h, left : left + w].clamp(0, 1)
     if not restored.isfinite().all():
         raise ValueError("the network's output has NaN or infinite pixels; its weights are damaged")
     return restored.numpy().transpose(1, 2, 0)
@@ -103,7 +127,8 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
     pixels = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
     h, w = pixels.shape[:2]
     side = tile_side(net.shape.width, net.multiple, memory_mib)
-    if (h + -h % net.multiple) * (w + -w % net.multiple) <= side * side:
+    rows, columns = PADDINGS[net.padding][0](h, w, net.multiple)
+    if (h + sum(rows)) * (w + sum(columns)) <= side * side:
         return run_whole(net, pixels)
     tops, lefts = starts(h, side), starts(w, side)
     total = np.zeros((h, w, net.shape.out_channels), np.float32)

@@ -2,8 +2,10 @@
 
 A MAC is one multiplication with its addition; norms, activations and softmax are not counted.
 Per image, a convolution takes k * k * C_in / groups MACs for each output value, a linear layer
-C_in; attention across channels takes 2 * L * C * C / heads, attention across pixels 2 * L * L * C;
-the scan of an SS2D 9 * L * 4D * N + 4D * L, the convention of the state-space literature.
+C_in; a transposed convolution k * k * C_out for each input value; attention across channels takes
+2 * L * C * C / heads, attention across pixels 2 * L * L * C, within windows of w * w pixels
+2 * L * w * w * C; the scan of an SS2D 9 * L * 4D * N + 4D * L, the convention of the state-space
+literature.
 B, C, H, W: batch, channels, height, width; L = H * W; D, N: inner width, state of an SS2D.
 """
 
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 
 from ensrepro.models.mambair import SS2D
 from ensrepro.models.restormer import MDTA
+from ensrepro.models.uformer_windows import WindowAttention
 from ensrepro.models.vanilla import PixelAttention
 
 SCAN_OPERATIONS = 9  # MACs for one entry of the state in one step, by convention
@@ -60,9 +63,12 @@ def scan_macs(module: SS2D, x: Inputs, _y: Tensor) -> Macs:
 # (module, its inputs, its output) -> MACs, as the docstring of this file has them
 RULES: tuple[tuple[type[nn.Module], Callable[..., Macs]], ...] = (
     (nn.Conv2d, lambda conv, _, y: Macs(convolution=y.numel() * conv.weight[0].numel())),
+    (nn.ConvTranspose2d, lambda up, x, _: Macs(convolution=x[0].numel() * up.weight[0].numel())),
     (nn.Linear, lambda linear, _, y: Macs(linear=y.numel() * linear.in_features)),
     (MDTA, lambda mdta, x, _: Macs(attention=2 * x[0].numel() * x[0].shape[1] // mdta.heads)),
     (PixelAttention, lambda _, x, y: Macs(attention=2 * x[0].numel() * y.shape[2:].numel())),
+    # windows are (B, n, N, C)
+    (WindowAttention, lambda _, x, y: Macs(attention=2 * x[0].numel() * x[0].shape[2])),
     (SS2D, scan_macs),
 )
 

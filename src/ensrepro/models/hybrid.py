@@ -98,6 +98,8 @@ class UNet(nn.Module):
     H and W must be multiples of 8 (`evaluate.restore` pads and crops).
     """
 
+    padding = "reflect"  # how an image of any size is made to fit, one of evaluate.PADDINGS
+
     def __init__(
         self, shape: NetworkShape, stages: Sequence[nn.Module], space: Space = RESTORMER
     ) -> None:

@@ -1,23 +1,30 @@
 """Released checkpoints: read the file, infer the network, check every name and shape.
 
 Restormer's released weights carry a non-commercial licence; they are read from the user's own copy,
-never shipped. Glue and stages have other names there than here: PREFIXES is the one map.
+never shipped. Glue and stages have other names there than here: PREFIXES has those of Restormer and
+of the MambaIR U-Net, UFORMER_PREFIXES those of Uformer.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
+import re
 import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import mode
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from ensrepro.config import MambaIRShape
 from ensrepro.models.hybrid import NetworkShape, UNet, build
+from ensrepro.models.uformer import POSITIONS, Uformer, UformerShape, uformer_space
+from ensrepro.models.uformer_windows import relative_index
 from ensrepro.space import RESTORMER
 
 State = Mapping[str, Tensor]
@@ -44,6 +51,29 @@ PREFIXES = {
     "skip_conv.": "skip_conv.",
     "output.": "output.",
 }
+UFORMER_PREFIXES = {
+    "stem.": "input_proj.proj.",
+    "stages.encoder_1.": "encoderlayer_0.blocks.",
+    "down.encoder_2.": "dowsample_0.conv.0.",  # as it is spelled there
+    "stages.encoder_2.": "encoderlayer_1.blocks.",
+    "down.encoder_3.": "dowsample_1.conv.0.",
+    "stages.encoder_3.": "encoderlayer_2.blocks.",
+    "down.encoder_4.": "dowsample_2.conv.0.",
+    "stages.encoder_4.": "encoderlayer_3.blocks.",
+    "down.bottleneck.": "dowsample_3.conv.0.",
+    "stages.bottleneck.": "conv.blocks.",
+    "up.decoder_4.": "upsample_0.deconv.0.",
+    "stages.decoder_4.": "decoderlayer_0.blocks.",
+    "up.decoder_3.": "upsample_1.deconv.0.",
+    "stages.decoder_3.": "decoderlayer_1.blocks.",
+    "up.decoder_2.": "upsample_2.deconv.0.",
+    "stages.decoder_2.": "decoderlayer_2.blocks.",
+    "up.decoder_1.": "upsample_3.deconv.0.",
+    "stages.decoder_1.": "decoderlayer_3.blocks.",
+    "output.": "output_proj.proj.0.",
+}
+BIAS_TABLE = "attn.relative_position_bias_table"
+INDEX = "attn.relative_position_index"  # released beside each table, though it is the same always
 WRAPPERS = ("params", "state_dict")  # top-level keys under which releases keep the weights
 LISTED = 10  # names listed in an error
 # What reading a damaged or foreign file has been seen to raise.
@@ -63,9 +93,9 @@ BROKEN = (
 )
 
 
-def released_name(name: str) -> str:
+def released_name(name: str, prefixes: Mapping[str, str] = PREFIXES) -> str:
     """Our parameter name -> the released one."""
-    for ours, released in PREFIXES.items():
+    for ours, released in prefixes.items():
         if name.startswith(ours):
             return released + name.removeprefix(ours)
     raise ValueError(f"{name} has no released name")
@@ -88,32 +118,44 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def fill(net: UNet, state: State) -> UNet:
+def fill(
+    net: UNet,
+    state: State,
+    prefixes: Mapping[str, str] = PREFIXES,
+    constants: Mapping[str, Tensor] = MappingProxyType({}),
+) -> UNet:
     """Copy released weights into `net`, built without memory on the device `meta`.
 
-    A ValueError lists missing, extra and misshapen names, and those without finite numbers.
+    `constants` are released with the weights, and must have these values. A ValueError lists
+    missing, extra and misshapen names, those without finite numbers and other constants.
     """
-    own = {released_name(name): tensor for name, tensor in net.state_dict().items()}
+    weights = {released_name(name, prefixes): t for name, t in net.state_dict().items()}
+    own = {**weights, **constants}
+    common = sorted(own.keys() & state.keys())
+    fitting = [name for name in common if state[name].shape == own[name].shape]
     complaints = {
         "missing": sorted(own.keys() - state.keys()),
         "extra": sorted(state.keys() - own.keys()),
         "misshapen": [
             f"{name} {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-            for name in own.keys() & state.keys()
-            if state[name].shape != own[name].shape
+            for name in common
+            if name not in fitting
         ],
         "without finite real numbers": sorted(
             name
-            for name, tensor in state.items()
-            if not tensor.is_floating_point() or not tensor.isfinite().all()
+            for name in state.keys() - constants.keys()
+            if not state[name].is_floating_point() or not state[name].isfinite().all()
         ),
+        "with other values than always": [
+            name for name in fitting if name in constants and (state[name] != own[name]).any()
+        ],
     }
     found = [f"{len(names)} {what}: {listed(names)}" for what, names in complaints.items() if names]
     if found:
         raise ValueError(f"state dict does not fit {net.shape}: " + "; ".join(found))
     net.to_empty(device="cpu")
     for name, tensor in net.state_dict().items():
-        tensor.copy_(state[released_name(name)])
+        tensor.copy_(state[released_name(name, prefixes)])
     return net.eval()
 
 
@@ -160,6 +202,50 @@ def mambair_unet(state: State) -> UNet:
     with torch.device("meta"):
         net = build(RESTORMER.all_ssm, shape)
     return fill(net, state)
+
+
+def uformer_blocks(state: State, stage: str) -> int:
+    """How many blocks of a stage the state has something of, at least one."""
+    block = re.compile(re.escape(UFORMER_PREFIXES[f"stages.{stage}."]) + r"(\d+)\.")
+    return max(1, len({found[1] for name in state if (found := block.match(name))}))
+
+
+def uformer_window(state: State) -> int:
+    """Side of the windows that most bias tables, (2w - 1)^2 rows each, are for."""
+    rows = [len(t) for name, t in state.items() if name.endswith(BIAS_TABLE) and t.ndim]
+    if not rows:
+        raise ValueError(f"state dict has no {BIAS_TABLE}; expected a released checkpoint")
+    return (math.isqrt(mode(rows)) + 1) // 2
+
+
+def uformer(state: State, image_size: int) -> Uformer:
+    """A released Uformer state dict -> the network in eval mode.
+
+    `image_size` (pixels) is what the weights do not tell: it decides which windows are shifted. The
+    released denoiser was trained with 128, the deblurrer with 256. Width, blocks a stage, window
+    and modulators are inferred. A ValueError lists missing, extra or misshapen names.
+    """
+    width, in_channels, *_ = shape_of(state, "input_proj.proj.0.weight", 4)
+    if in_channels != UformerShape.in_channels:
+        raise ValueError(
+            f"input_proj.proj.0.weight takes {in_channels} channels; expected "
+            f"{UformerShape.in_channels}, since Uformer adds its output to the image"
+        )
+    convolutional = [name for name in state if ".attn.qkv.to_q.depthwise." in name]
+    if convolutional:
+        raise ValueError(
+            f"{convolutional[0]} belongs to a convolutional token projection; expected the linear "
+            "one of Uformer T, S and B"
+        )
+    space = uformer_space([uformer_blocks(state, name) for name, *_ in POSITIONS])
+    is_modulated = any(name.endswith(".modulator.weight") for name in state)
+    shape = UformerShape(width, uformer_window(state), image_size, is_modulated)
+    with torch.device("meta"):
+        net = Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space)
+    names = (released_name(name, UFORMER_PREFIXES) for name in net.state_dict())
+    index = relative_index(shape.window)
+    constants = {n.replace(BIAS_TABLE, INDEX): index for n in names if n.endswith(BIAS_TABLE)}
+    return fill(net, state, UFORMER_PREFIXES, constants)
 
 
 def load(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
