@@ -368,3 +368,18 @@ def test_the_package_runs_as_a_program():
     )
     assert done.returncode == 2
     assert "run" in done.stderr
+
+
+def test_claims_prints_a_status_for_each_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["claims"]) == cli.DONE
+    printed = capsys.readouterr().out
+    assert "speedup-deblurring" in printed
+    assert "consistent arithmetic" in printed
+
+
+def test_a_profile_that_was_never_run_leaves_its_claims_open(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["claims", "--profile", "paper"]) == cli.DONE
+    counts = capsys.readouterr().out.splitlines()
+    assert "   0  reproduced at our scale" in counts

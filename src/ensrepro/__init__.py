@@ -10,7 +10,7 @@ imports nothing, so that the package costs nothing until a part of it is used. I
     data               degrade: noise in linear light           data: photos, crops, batches
     the method         training, distill, search, finetune: sections 3.1 to 3.5 of the paper
     what is measured   evaluate, metrics, erf, latency
-    what is shown      tables, figures
+    what is shown      tables, figures            claims: a verdict on each claim of the paper
     the front door     notebook: run one strictly    pipeline: a task from nothing
                        cli: `python -m ensrepro`
 """

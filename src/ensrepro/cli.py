@@ -1,4 +1,4 @@
-"""The command line: `python -m ensrepro run | list | reproduce | bench | search | work | restore`.
+"""The command line: `python -m ensrepro run | list | claims | reproduce | bench | ...`.
 
 Exit status: 0 done, 1 failed, 2 not understood, 130 interrupted.
 """
@@ -67,6 +67,13 @@ def list_command(_arguments: argparse.Namespace) -> None:
         print(heading)
         for name, what in lines:
             print(f"  {name:<16} {what}")
+
+
+def claims_command(arguments: argparse.Namespace) -> None:
+    """Print how many claims of the paper have which status, and the status of each."""
+    from ensrepro import claims
+
+    print(claims.report(arguments.profile))
 
 
 def reproduce_command(arguments: argparse.Namespace) -> None:
@@ -194,6 +201,12 @@ def parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="print notebooks, tasks and profiles")
     listing.set_defaults(command=list_command)
+
+    ledger = commands.add_parser(
+        "claims", help="print the verdict on every claim of the paper", allow_abbrev=False
+    )
+    ledger.set_defaults(command=claims_command)
+    ledger.add_argument("--profile", choices=config.PROFILES, default="mini")
 
     reproduce = commands.add_parser(
         "reproduce", help="redo a task from nothing, report the differences", allow_abbrev=False

@@ -1,0 +1,165 @@
+"""A verdict on every claim of the paper, computed from its numbers and from our results.
+
+The ledger, `claims_data/claims.toml`, states in our words what the paper claims and names a check;
+`cells.toml` does so for the cells of its tables, `errata.toml` for remarks that no claim holds. A
+status is never written down: it follows from the check, and changes when a result arrives.
+
+    claim decided by the paper's own numbers   consistent arithmetic | inconsistent in the paper
+    claim decided by results of this project   reproduced | contradicted at our scale
+    neither, or the result is missing          quoted only, with what would decide it
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ensrepro import artifacts
+from ensrepro.claims import cells, measured, oddities, printed
+from ensrepro.claims.cells import CellVerdict
+from ensrepro.claims.records import QUOTED_ONLY, Claim, Given, Section, Status, sections
+from ensrepro.claims.sources import (
+    Cell,
+    Fact,
+    Finding,
+    NotMeasuredError,
+    Sources,
+    cell,
+    filled,
+    printed_scalars,
+)
+
+__all__ = ["Cell", "CellVerdict", "Claim", "Given", "Sources", "Status", "Verdict"]
+
+CLAIMS, ERRATA = "claims.toml", "errata.toml"
+MANIFEST = ".manifest.json"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one claim; `is_pending` if a run of this project would decide it."""
+
+    claim: Claim
+    section: str
+    status: Status
+    text: str
+    published: str
+    ours: str
+    evidence: str
+    facts: tuple[Fact, ...] = ()
+    is_pending: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.evidence.strip():
+            raise ValueError(
+                f"claim {self.claim.id} has no evidence; expected a manifest's field, the "
+                "arithmetic, or what would decide it"
+            )
+
+    @property
+    def page(self) -> str:
+        """The notebook that shows the measurement, empty if there is none."""
+        named = self.claim.given.file.removesuffix(MANIFEST)
+        return self.claim.page or (named if named != self.claim.given.file else "")
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One number that the paper prints, and the ids of what decides it."""
+
+    what: str
+    printed: str
+    by: tuple[str, ...]
+
+
+def home(profile: str, root: Path | None) -> Sources:
+    """The results of a profile in a checkout, by default the one that this package is run from."""
+    return Sources(profile, root or artifacts.repository())
+
+
+def status_of(claim: Claim, finding: Finding) -> Status:
+    """What a finding means, which depends on what decided it."""
+    if claim.check in measured.CHECKS:
+        return Status.REPRODUCED if finding.holds else Status.CONTRADICTED
+    return Status.CONSISTENT if finding.holds else Status.INCONSISTENT
+
+
+def found(claim: Claim, sources: Sources) -> Finding:
+    """What the claim's check finds; a ValueError if there is no such check."""
+    if claim.check in measured.CHECKS:
+        return measured.CHECKS[claim.check](claim.given, sources)
+    if check := printed.CHECKS.get(claim.check) or oddities.CHECKS.get(claim.check):
+        return check(claim.given)
+    raise ValueError(f"claim {claim.id} has the check {claim.check!r}, which there is not")
+
+
+def verdict(claim: Claim, section: str, sources: Sources) -> Verdict:
+    """The verdict on one claim; a ValueError names a claim that has no evidence."""
+    words = [filled(text) for text in (claim.text, claim.published, claim.needs)]
+    text, published, needs = words
+    if claim.check == QUOTED_ONLY:
+        return Verdict(claim, section, Status.QUOTED, text, published, "", needs)
+    try:
+        finding = found(claim, sources)
+    except NotMeasuredError as missing:
+        evidence = " ".join(part for part in (f"Not measured yet: {missing}.", needs) if part)
+        return Verdict(
+            claim, section, Status.QUOTED, text, published, "", evidence, is_pending=True
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"claim {claim.id} cannot be checked: {error}") from error
+    evidence = " ".join(part for part in (finding.because, needs) if part)
+    status = status_of(claim, finding)
+    return Verdict(claim, section, status, text, published, finding.ours, evidence, finding.facts)
+
+
+def verdicts(
+    profile: str = "mini", root: Path | None = None, ledger: Iterable[Section] | None = None
+) -> tuple[Verdict, ...]:
+    """The verdict on every claim, in the order of the paper."""
+    sources = home(profile, root)
+    listed = sections(CLAIMS) if ledger is None else ledger
+    return tuple(verdict(c, section.title, sources) for section in listed for c in section.claims)
+
+
+def errata(profile: str = "mini", root: Path | None = None) -> tuple[Verdict, ...]:
+    """The remarks of `errata.toml`, each verified; a ValueError names one that is not so."""
+    made = verdicts(profile, root, sections(ERRATA))
+    for one in made:
+        if one.status in (Status.INCONSISTENT, Status.CONTRADICTED):
+            raise ValueError(f"erratum {one.claim.id} is not what the numbers say: {one.evidence}")
+    return made
+
+
+def summary(made: Iterable[Verdict]) -> dict[Status, int]:
+    """The number of claims of each status, also of those that none has."""
+    counts = Counter(one.status for one in made)
+    return {status: counts[status] for status in Status}
+
+
+def coverage() -> tuple[Covered, ...]:
+    """Every number that the paper prints, in its tables and its text, and what decides it.
+
+    A number in the text that no claim takes up has an empty `by`; cells always have one group.
+    """
+    covered = [
+        Covered(f"table {' | '.join(map(str, one.cell))}", cell(one.cell), (one.group,))
+        for one in cells.verdicts()
+        if one.status is not None
+    ]
+    listed = [claim for section in sections(CLAIMS) for claim in section.claims]
+    for name, text in printed_scalars().items():
+        by = tuple(claim.id for claim in listed if name in claim.given.scalars)
+        covered.append(Covered(name, text, by))
+    return tuple(covered)
+
+
+def report(profile: str = "mini", root: Path | None = None) -> str:
+    """The summary for a terminal: counts, then one line a claim."""
+    made = verdicts(profile, root)
+    lines = [f"{n:4d}  {status}" for status, n in summary(made).items()]
+    width = max(len(one.claim.id) for one in made)
+    lines += ["", *(f"{one.claim.id:<{width}}  {one.status}" for one in made)]
+    return "\n".join(lines)

@@ -1,0 +1,233 @@
+"""Checks of claims that the paper's own numbers decide: arithmetic and comparisons of cells.
+
+Each takes what the claim gives and says whether the claim holds, with the arithmetic spelled out.
+A *gain* is how much better the first method of a rectangle is than another: above 0 is better,
+whether the metric is to be large (PSNR, SSIM) or small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from math import prod
+from typing import NamedTuple
+
+from ensrepro.claims.records import Cells, Given
+from ensrepro.claims.sources import (
+    Cell,
+    Finding,
+    cell,
+    gain,
+    half_digit,
+    scalar,
+    selected,
+    value,
+)
+from ensrepro.space import RESTORMER
+
+SHOWN = 4  # comparisons that a sentence spells out
+
+Check = Callable[[Given], Finding]
+
+
+class Comparison(NamedTuple):
+    """One cell of the first method against the same of another."""
+
+    ours: Cell
+    theirs: Cell
+    gain: Decimal
+
+    def __str__(self) -> str:
+        a, b = cell(self.ours), cell(self.theirs)
+        where = f"{self.ours.dataset} {self.ours.metric}"
+        return f"{where} {a} for {self.ours.method}, {b} for {self.theirs.method}"
+
+
+def compared(cells: Cells) -> list[Comparison]:
+    """The first method of a rectangle against each other one, where both have a value.
+
+    A rectangle of one method is compared with all others of its table.
+    """
+    first, *others = cells.methods
+    wanted = Cells(cells.table, (), cells.datasets, cells.metrics)
+    inside = [where for where in selected(wanted) if cell(where)]
+    found = []
+    for theirs in inside:
+        ours = theirs._replace(method=first)
+        if theirs.method != first and (not others or theirs.method in others) and cell(ours):
+            better = gain(theirs.metric, value(ours), value(theirs))
+            found.append(Comparison(ours, theirs, better))
+    if not found:
+        raise ValueError(f"table {cells.table} has nothing to compare {first} with")
+    return sorted(found, key=lambda one: one.gain)
+
+
+def all_compared(given: Given) -> list[Comparison]:
+    """The comparisons of all rectangles, the worst first."""
+    found = [one for cells in given.cells for one in compared(cells)]
+    return sorted(found, key=lambda one: one.gain)
+
+
+def listed(parts: Sequence[object]) -> str:
+    """The first few of them, separated by semicolons, and how many more there are."""
+    more = len(parts) - SHOWN
+    return "; ".join(map(str, parts[:SHOWN])) + (f"; and {more} more" if more > 0 else "")
+
+
+def judged(every: list[Comparison], wrong: list[Comparison], slack: Decimal) -> Finding:
+    """Whether nothing goes the wrong way, or what does; `slack` is what was let pass."""
+    n, closest = len(every), every[0]
+    ours = f"{n - len(wrong)} of {n}"
+    if not wrong:
+        return Finding(True, ours, f"So in all {n} comparisons; the closest: {closest}.")
+    by = f" by more than {slack}" if slack else ""
+    return Finding(False, ours, f"Not so in {len(wrong)} of {n} comparisons{by}: {listed(wrong)}.")
+
+
+def better(given: Given) -> Finding:
+    """The first method is better than each other one; `cells`."""
+    every = all_compared(given)
+    return judged(every, [one for one in every if one.gain <= 0], Decimal(0))
+
+
+def never_worse(given: Given) -> Finding:
+    """The first method is at most `criterion` (0) worse than each other one; `cells`."""
+    slack = Decimal(str(given.criterion or 0))
+    every = all_compared(given)
+    return judged(every, [one for one in every if one.gain < -slack], slack)
+
+
+def most_on(given: Given) -> Finding:
+    """The gain over the second method is largest on the dataset of `passages`; `cells`."""
+    every = all_compared(given)
+    best = every[-1]
+    gains = ", ".join(f"{one.ours.dataset} {one.gain:+}" for one in reversed(every))
+    return Finding(best.ours.dataset in given.passages, best.ours.dataset, f"Gains: {gains}.")
+
+
+def quotient(given: Given) -> Finding:
+    """The first of three `scalars` over the second is the third, to its last digit."""
+    dividend, divisor, result = (scalar(name) for name in given.scalars)
+    ratio = Decimal(dividend) / Decimal(divisor)
+    holds = abs(ratio - Decimal(result)) <= half_digit(result)
+    sentence = f"{dividend} / {divisor} = {ratio:.3f}; printed is {result}."
+    return Finding(holds, f"{ratio:.3f}", sentence)
+
+
+def sums(given: Given) -> Finding:
+    """The first of the `scalars` is the sum of the others."""
+    total, *parts = (scalar(name) for name in given.scalars)
+    found = sum(map(Decimal, parts))
+    return Finding(found == Decimal(total), str(found), f"{' + '.join(parts)} = {found}.")
+
+
+def counted_by_stage(names: Sequence[str]) -> dict[str, int]:
+    """The numbers `surrogates_<stage>` of the text, by stage."""
+    return {name.removeprefix("surrogates_"): int(scalar(name)) for name in names}
+
+
+def size_of_space(given: Given) -> Finding:
+    """Surrogates of a stage and the teacher, multiplied over the stages; `scalars`."""
+    choices = {stage: 1 + n for stage, n in counted_by_stage(given.scalars).items()}
+    size = prod(choices.values())
+    expected = {s.name: s.n_choices for s in RESTORMER.stages}
+    sentence = f"{' x '.join(map(str, choices.values()))} = {size:,}."
+    return Finding(choices == expected, f"{size:,}", sentence)
+
+
+def outer_counts(given: Given) -> Finding:
+    """The first two `scalars` are the smallest and the largest of the others."""
+    low, high, *parts = (int(scalar(name)) for name in given.scalars)
+    found = (min(parts), max(parts))
+    ours = f"{found[0]} to {found[1]}"
+    sentence = f"The list has {', '.join(map(str, parts))}: {ours}, not {low} to {high}."
+    return Finding(found == (low, high), ours, sentence)
+
+
+def blocks_of_stages(given: Given) -> Finding:
+    """`numbers` are the blocks of the stages, and there are as many as the first scalar says."""
+    blocks = [stage.n_blocks for stage in RESTORMER.stages]
+    n = int(scalar(given.scalars[0]))
+    sentence = f"{len(blocks)} stages with {', '.join(map(str, blocks))} blocks."
+    return Finding([*given.numbers] == blocks and n == len(blocks), str(len(blocks)), sentence)
+
+
+def fewer_blocks_than_twins(given: Given) -> Finding:
+    """Every surrogate has a block for each of the teacher's; `scalars` are the list."""
+    counts = counted_by_stage(given.scalars)
+    shorter = [(s, d) for s in RESTORMER.stages for d in s.depths if d < s.n_blocks]
+    total = sum(counts.values())
+    sentence = (
+        f"{len(shorter)} of the {total} surrogates have fewer blocks than the stage they stand "
+        f"for, the shortest {min(d for _, d in shorter)} for {max(s.n_blocks for s, _ in shorter)}."
+    )
+    return Finding(not shorter, f"{total - len(shorter)} of {total}", sentence)
+
+
+def halves_in_pool(given: Given) -> Finding:
+    """Half of each stage's blocks is the depth of a surrogate; `scalars` has the share in %."""
+    share = Decimal(scalar(given.scalars[0])) / 100
+    lacking = [s for s in RESTORMER.stages if s.n_blocks * share not in s.depths]
+    names = ", ".join(s.name for s in lacking)
+    sentence = (
+        f"{names} would need {lacking[0].n_blocks * share:.0f} surrogate blocks; the pool has "
+        f"{', '.join(map(str, lacking[0].depths))}."
+    )
+    n = len(RESTORMER.stages)
+    return Finding(not lacking, f"{n - len(lacking)} of {n} stages", sentence)
+
+
+def rounds(given: Given) -> Finding:
+    """Each of the `scalars` is the cell beside it, rounded to its digits; `cells` in that order."""
+    wheres = [where for cells in given.cells for where in selected(cells)]
+    parts, holds = [], True
+    for name, where in zip(given.scalars, wheres, strict=True):
+        text, exact = scalar(name), value(where)
+        rounded = exact.quantize(Decimal(text))
+        holds &= rounded == Decimal(text)
+        parts.append(f"{exact} rounds to {rounded}, the text has {text}")
+    return Finding(holds, ", ".join(cell(w) for w in wheres), f"{'; '.join(parts)}.")
+
+
+def tasks_of_tables(given: Given) -> Finding:
+    """Tables of tasks, with single image and dual pixel apart, are as many as the first scalar.
+
+    `cells` are one rectangle a task.
+    """
+    n, stated = len(given.cells), int(scalar(given.scalars[0]))
+    for cells in given.cells:
+        compared(cells)
+    tables = ", ".join(f"table {c.table} ({c.methods[0]})" for c in given.cells)
+    return Finding(n == stated, str(n), f"{tables}: {n}.")
+
+
+def sets_of_table(given: Given) -> Finding:
+    """The table has as many test sets as `numbers` says; `cells` selects them."""
+    sets = {where.dataset: None for where in selected(given.cells[0])}
+    return Finding(len(sets) == given.numbers[0], str(len(sets)), f"{', '.join(sets)}.")
+
+
+def two_passages(given: Given) -> Finding:
+    """Two places of the text that exclude each other: never true; `passages` names both."""
+    if len(given.passages) != 2:
+        raise ValueError(f"passages are {given.passages}; expected two that exclude each other")
+    one, other = given.passages
+    return Finding(False, "two readings", f"{one[0].upper()}{one[1:]}; but {other}.")
+
+
+CHECKS: Mapping[str, Check] = {
+    "better": better,
+    "never_worse": never_worse,
+    "most_on": most_on,
+    "quotient": quotient,
+    "sums": sums,
+    "size_of_space": size_of_space,
+    "outer_counts": outer_counts,
+    "blocks_of_stages": blocks_of_stages,
+    "fewer_blocks_than_twins": fewer_blocks_than_twins,
+    "halves_in_pool": halves_in_pool,
+    "rounds": rounds,
+    "tasks_of_tables": tasks_of_tables,
+    "sets_of_table": sets_of_table,
+    "two_passages": two_passages,
+}

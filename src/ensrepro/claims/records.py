@@ -1,0 +1,153 @@
+"""What the ledger holds: claims of the paper and the names of what decides them, read from TOML.
+
+The files of `claims_data/` hold words and names, never a number of the paper: prose takes those
+from `paper_data/` by a placeholder, `{latency_restormer}` for a number in the running text,
+`{2|Ours|GoPro|PSNR}` for a cell.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+FOLDER = "claims_data"
+
+
+class Status(StrEnum):
+    """What is known of a claim; computed, never written down."""
+
+    REPRODUCED = "reproduced at our scale"
+    CONTRADICTED = "contradicted at our scale"
+    CONSISTENT = "consistent arithmetic"
+    INCONSISTENT = "inconsistent in the paper"
+    QUOTED = "quoted only"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A rectangle of cells of a table of the paper; an empty tuple stands for all of a kind."""
+
+    table: int
+    methods: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a check works on; each check says which of these it takes."""
+
+    scalars: tuple[str, ...] = ()  # names of numbers in the running text
+    numbers: tuple[float, ...] = ()
+    cells: tuple[Cells, ...] = ()
+    task: str = "denoise"  # whose results are read
+    file: str = ""  # a manifest of that task
+    fields: tuple[str, ...] = ()  # of the manifest, `/` between keys
+    criterion: float | None = None  # where the line between yes and no is drawn
+    unit: str = ""  # of what is measured
+    passages: tuple[str, ...] = ()  # places in the text, or works outside it
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number or sentence of the paper, in our words.
+
+    `check` is a name in `measured.CHECKS` or `printed.CHECKS`, or QUOTED_ONLY; `needs` says what
+    would decide a claim that cannot be decided, or qualifies one that is; `page` is the notebook
+    to read if the manifest's name does not tell.
+    """
+
+    id: str
+    place: str
+    text: str
+    kind: str
+    check: str
+    published: str = ""
+    needs: str = ""
+    page: str = ""
+    given: Given = field(default_factory=Given)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of one table that are decided alike, by a check of `cells.CHECKS`."""
+
+    id: str
+    check: str
+    cells: Cells
+    needs: str = ""
+    numbers: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    claims: tuple[Claim, ...]
+
+
+KINDS = ("number", "sentence", "remark")
+QUOTED_ONLY = "quoted"
+
+
+def built(kind: type[Record], entry: Mapping[str, Any], where: str) -> Record:
+    """A record of an entry's keys; a ValueError names the entry and the key that is wrong."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for key in entry:
+        if key not in known:
+            raise ValueError(f"{where} has the key {key!r}; expected one of {', '.join(known)}")
+    for name, one in known.items():
+        if name not in entry and one.default is MISSING and one.default_factory is MISSING:
+            raise ValueError(f"{where} has no key {name!r}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return kind(**values)
+
+
+def claim_of(entry: Mapping[str, Any], file: str) -> Claim:
+    """A claim of a TOML table; a ValueError names the claim and what is wrong with it."""
+    where = f"{file}: claim {entry.get('id', '?')}"
+    inputs = {f.name for f in fields(Given)}
+    given = {key: value for key, value in entry.items() if key in inputs}
+    if "cells" in given:
+        given["cells"] = [built(Cells, cells, where) for cells in given["cells"]]
+    rest = {key: value for key, value in entry.items() if key not in inputs}
+    claim = built(Claim, rest | {"given": built(Given, given, where)}, where)
+    if claim.kind not in KINDS:
+        raise ValueError(f"{where} has the kind {claim.kind!r}; expected one of {', '.join(KINDS)}")
+    return claim
+
+
+def load(file: str) -> dict[str, Any]:
+    """The content of a file of `claims_data/`."""
+    text = files("ensrepro").joinpath(FOLDER, file).read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def sections(file: str) -> tuple[Section, ...]:
+    """The claims of a file, by section; a ValueError names an id that two claims have."""
+    found = tuple(
+        Section(entry["title"], tuple(claim_of(claim, file) for claim in entry["claim"]))
+        for entry in load(file)["section"]
+    )
+    ids = [claim.id for section in found for claim in section.claims]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise ValueError(f"{file}: two claims have the id {name!r}")
+    return found
+
+
+def groups() -> tuple[Group, ...]:
+    """The groups of cells, in the order of the tables."""
+    found = []
+    for entry in load("cells.toml")["group"]:
+        where = f"cells.toml: group {entry.get('id', '?')}"
+        cells = built(Cells, entry.get("cells", {}), where)
+        found.append(built(Group, entry | {"cells": cells}, where))
+    return tuple(found)
