@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ensrepro import artifacts, config, notebook
+from ensrepro.benchmarks import commands as benchmark_commands
 from ensrepro.queue import QueueError
 
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
@@ -182,7 +183,6 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser("python -m ensrepro", allow_abbrev=False)
     top.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = top.add_subparsers(metavar="command", required=True)
-
     run = commands.add_parser("run", help="execute one notebook strictly", allow_abbrev=False)
     run.add_argument("notebook", help="its name, such as 04_search")
     run.add_argument("--task", help="one of those that `list` prints")
@@ -223,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--processes", type=int, help="of one thread each (default: one a core)")
     bench.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
     search, work = sharing_commands(commands)
+    benchmark_commands.add(commands)
     for command in (reproduce, bench, search, work, restore):
         command.add_argument("--task", choices=config.TASKS, default="denoise")
         command.add_argument("--profile", choices=config.PROFILES, default="mini")

@@ -231,7 +231,7 @@ RESTORMER_SCHEDULE = Schedule(
 
 PAPER = Profile(
     name="paper",
-    price="the paper's own scale; needs data sets that this edition does not read yet",
+    price="the paper's own scale; needs data sets that you fetch, and is not trained here",
     width=48,
     mambair=MambaIRShape(expand=1.5, d_state=16),
     pretraining=None,
@@ -256,7 +256,7 @@ PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
 PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
 
-# Norms and protocols as in the released networks' own tasks; SIDD's protocol is float, peak 1
+# assumption A33: norms and protocols as in the released networks' own tasks; SIDD's protocol is float, peak 1
 TASKS = {
     task.name: task
     for task in (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -103,8 +103,18 @@ def ramp(side: int, at_start: bool, at_end: bool) -> Image:
     return weights
 
 
+class Network(Protocol):
+    """What `run_whole` calls, (B, C, H, W) -> (B, 3, H, W), and how images are made to fit it."""
+
+    @property
+    def multiple(self) -> int: ...
+    @property
+    def padding(self) -> str: ...
+    def __call__(self, image: Tensor) -> Tensor: ...
+
+
 @torch.inference_mode()
-def run_whole(net: UNet, image: Image) -> Image:
+def run_whole(net: Network, image: Image) -> Image:
     """One forward pass: pad as the network asks, crop back, clip to [0, 1]."""
     h, w = image.shape[:2]
     margins, mode = PADDINGS[net.padding]

@@ -234,7 +234,10 @@ def test_every_finetuned_hybrid_has_a_curve_and_every_reference_a_line():
         (lambda: distillation.surrogates([{"stage": "encoder_1"}]), "rows.0. has no 'psnr_drop'"),
         (lambda: distillation.surrogates([{"depth": 2}]), "rows.0. has no 'stage'"),
         (lambda: restoration.Crop("degraded", np.zeros((4, 4))), r"expected \(H, W, 3\)"),
-        (lambda: restoration.bars({"teacher": 26}), "baseline is 'degraded'; expected one of teacher"),
+        (
+            lambda: restoration.bars({"teacher": 26}),
+            "baseline is 'degraded'; expected one of teacher",
+        ),
         (lambda: restoration.finetune_curves({"hybrid": []}), "is empty"),
     ],
 )

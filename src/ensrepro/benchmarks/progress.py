@@ -1,0 +1,74 @@
+"""The rows of an evaluation on their way: one JSON object a line, kept when the run is interrupted.
+
+The first line says what was evaluated on what; a file of something else is refused by name. A line
+that a crash cut off is dropped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ensrepro import artifacts
+
+Row = dict[str, Any]
+
+
+def check_identity(path: Path, line: bytes, identity: Mapping[str, Any]) -> None:
+    """A ValueError that names the first difference from what is evaluated now."""
+    try:
+        found = json.loads(line)["identity"]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{path} begins with {line[:40]!r}; expected an evaluation") from None
+    for key, expected in artifacts.plain(dict(identity)).items():
+        if found.get(key) != expected:
+            raise ValueError(
+                f"{path} was made with {key}={found.get(key)!r}, now it is {expected!r}; "
+                "move it away to begin anew"
+            )
+
+
+class Rows:
+    """The rows on file by image; `add` makes a row safe before it returns."""
+
+    def __init__(self, path: Path, file: IO[bytes], identity: Mapping[str, Any]) -> None:
+        self._file = file
+        file.seek(0)
+        *lines, torn = file.read().split(b"\n")
+        if lines:
+            check_identity(path, lines[0], identity)
+        file.seek(-len(torn), os.SEEK_END)
+        file.truncate()
+        if not lines:
+            self._write({"identity": dict(identity)})
+        self.by_image: dict[str, Row] = {}
+        for line in lines[1:]:
+            row = json.loads(line)
+            self.by_image[row["image"]] = row
+
+    def _write(self, content: Row) -> None:
+        line = json.dumps(content, allow_nan=False, default=artifacts.scalar)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def add(self, row: Row) -> None:
+        self._write(row)
+        self.by_image[row["image"]] = row
+
+
+@contextmanager
+def opened(path: Path, identity: Mapping[str, Any]) -> Iterator[Rows]:
+    """The rows of a file, which only one process may add to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path} is being written by another process") from None
+        yield Rows(path, file, identity)

@@ -1,0 +1,119 @@
+"""What is evaluated: a released checkpoint, a teacher of a profile, or nothing at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ensrepro import config, evaluate
+from ensrepro.benchmarks.layouts import Benchmark
+from ensrepro.models import official
+from ensrepro.models.hybrid import UNet
+from ensrepro.steps.context import digest
+
+# File names of Restormer's release. A file does not say itself what it was trained for.
+RELEASED = {
+    "motion_deblurring": "deblur",
+    "single_image_defocus_deblurring": "defocus",
+    "dual_pixel_defocus_deblurring": "defocus_dual",
+    "deraining": "derain",
+    "real_denoising": "denoise",
+}
+MAMBAIR_MARK = "latent.0.self_attention.in_proj.weight"  # in the released MambaIR U-Nets only
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to evaluate: `run` maps (B, in_channels, H, W) to (B, 3, H, W), both on the CPU.
+
+    `digest` tells its weights from others; `profile` is "released" for a released checkpoint. An
+    image is padded to `multiple`s in the manner `padding`, one of `evaluate.PADDINGS`.
+    """
+
+    name: str
+    task: str
+    in_channels: int
+    digest: str
+    run: Callable[[Tensor], Tensor]
+    profile: str = "released"
+    multiple: int = 8
+    padding: str = "reflect"
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return self.run(image)
+
+    @property
+    def folder(self) -> str:
+        """A name for the folder of its results."""
+        return re.sub(r"[^\w.]+", "-", f"{self.name.removesuffix('.pth')}-{self.digest}")
+
+
+def on_device(net: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
+    """The network run on a device, with tensors of the CPU in and out."""
+    net = net.to(device).eval()
+
+    def run(image: Tensor) -> Tensor:
+        return net(image.to(device)).cpu()
+
+    return run
+
+
+def network(path: Path) -> UNet:
+    """The network of a released checkpoint: Restormer, or the MambaIR U-Net."""
+    state = official.load(path)
+    build = official.mambair_unet if MAMBAIR_MARK in state else official.restormer
+    return build(state)
+
+
+def of_network(net: UNet, name: str, task: str, key: str, profile: str, device: str) -> Subject:
+    """A network of ours as a subject."""
+    run, channels = on_device(net, device), net.shape.in_channels
+    return Subject(name, task, channels, key, run, profile, net.multiple, net.padding)
+
+
+def from_file(path: str | Path, task: str, *, device: str = "cpu") -> Subject:
+    """A released checkpoint (.pth); `task` holds unless the file's released name says another."""
+    path = Path(path)
+    net = network(path)
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return of_network(net, path.name, RELEASED.get(path.stem, task), sha, "released", device)
+
+
+def from_profile(task: str, profile: str, *, device: str = "cpu") -> Subject:
+    """The teacher of a profile, whose weights lie in the repository."""
+    net = evaluate.trained_teacher(task, profile)
+    return of_network(net, f"teacher of {profile}, {task}", task, digest(net), profile, device)
+
+
+def center(image: Tensor) -> Tensor:
+    """The input itself, or the mean of a dual-pixel pair: (B, 3 n, H, W) -> (B, 3, H, W)."""
+    return torch.stack(image.split(3, dim=1)).mean(dim=0)
+
+
+def unchanged(task: str) -> Subject:
+    """The row `input`: nothing is restored."""
+    n_channels = config.named("task", task, config.TASKS).in_channels
+    return Subject("input", task, n_channels, "none", center, "none")
+
+
+def check_fits(benchmark: Benchmark, subject: Subject) -> None:
+    """A ValueError if the benchmark is for training, of another task or of other channels."""
+    if benchmark.is_training:
+        raise ValueError(f"{benchmark.name} is a training set; expected a benchmark to evaluate on")
+    if subject.task != benchmark.task:
+        raise ValueError(
+            f"{benchmark.name} is a benchmark of the task {benchmark.task}; "
+            f"{subject.name} was trained for {subject.task}"
+        )
+    if subject.in_channels != benchmark.in_channels:
+        what = "a dual-pixel pair" if benchmark.n_inputs == 2 else "one image"
+        raise ValueError(
+            f"{subject.name} takes {subject.in_channels} channels; {benchmark.name} is {what}, "
+            f"{benchmark.in_channels} channels"
+        )

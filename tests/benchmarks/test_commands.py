@@ -1,0 +1,69 @@
+"""The commands `data` and `evaluate`: what they print, and when they fail."""
+
+from __future__ import annotations
+
+import argparse
+import zipfile
+
+import pytest
+from benchmark_folders import build, folder
+
+from ensrepro.benchmarks import catalog, commands
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def call(*arguments: object) -> None:
+    top = argparse.ArgumentParser()
+    commands.add(top.add_subparsers(required=True))
+    parsed = top.parse_args([str(argument) for argument in arguments])
+    parsed.command(parsed)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Test100 with two images, under its own name."""
+    small = build(folder("test100"), tmp_path / "data")
+    monkeypatch.setattr(catalog, "BENCHMARKS", {**catalog.BENCHMARKS, "test100": small})
+    return tmp_path / "data"
+
+
+def test_every_benchmark_is_listed(capsys):
+    call("data", "list")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(catalog.BENCHMARKS)
+    assert "98 images" in next(line for line in lines if line.startswith("test100"))
+
+
+def test_a_check_fails_unless_the_set_is_complete(tiny, capsys):
+    call("data", "check", "test100", tiny, "--decode")
+    assert "\ncomplete\n" in capsys.readouterr().out
+    (tiny / "Datasets/test/Test100/input/2.png").unlink()
+    with pytest.raises(ValueError, match=r"test100 in .* is not complete"):
+        call("data", "check", "test100", tiny)
+    assert "extra: target/2.png has no input" in capsys.readouterr().out
+
+
+def test_an_archive_is_unpacked(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("input/1.png", b"one")
+    call("data", "unpack", tmp_path / "a.zip", tmp_path / "new")
+    assert (tmp_path / "new/input/1.png").read_bytes() == b"one"
+    assert capsys.readouterr().out.startswith("1 files in ")
+
+
+def test_the_input_itself_is_evaluated_when_no_network_is_named(tiny, tmp_path, capsys):
+    call("evaluate", "test100", tiny, "--out", tmp_path / "out", "--quiet")
+    assert "| Test100 | input | all | 2 |" in capsys.readouterr().out
+    assert (tmp_path / "out/input-none/test100.json").is_file()
+
+
+def test_a_profile_of_another_task_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(ValueError, match="gopro is a benchmark of the task deblur"):
+        call("evaluate", "gopro", tmp_path / "absent", "--profile", "mini", "--task", "denoise")
+
+
+def test_weights_and_a_profile_exclude_one_another(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call("evaluate", "gopro", tmp_path, "--weights", "a.pth", "--profile", "mini")
+    assert "not allowed with" in capsys.readouterr().err
