@@ -256,7 +256,7 @@ PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
 PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
 
-# assumption A33: norms and protocols as in the released networks' own tasks; SIDD's protocol is float, peak 1
+# assumption A33: norms and protocols as in the released networks' own tasks; SIDD's is float
 TASKS = {
     task.name: task
     for task in (

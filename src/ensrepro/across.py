@@ -1,0 +1,176 @@
+"""All tasks of a profile side by side, as far as their results are on file; nothing is trained.
+
+An architecture is an architecture in every task, so each task's choice can be tried in all others,
+on their own teachers and surrogates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ensrepro import evaluate
+from ensrepro.artifacts import NotOnFileError
+from ensrepro.config import TASKS
+from ensrepro.pipeline import Run, jobs_of
+from ensrepro.space import Architecture
+from ensrepro.steps import baselines, finetune, knee
+from ensrepro.steps.finetune import Finetuned
+from ensrepro.steps.knee import KneeChoice
+from ensrepro.steps.search import SearchSummary
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A task's search and what was chosen from it."""
+
+    found: SearchSummary
+    choice: KneeChoice
+
+    @property
+    def knee_point(self) -> tuple[float, float]:
+        """psnr_drop in dB and penalty of the knee."""
+        drop, penalty = self.found.points[self.choice.rows[0]]
+        return float(drop), float(penalty)
+
+
+def of_task(run: Run, task: str) -> Run:
+    """The same notebook on another task, where nothing may be computed."""
+    store = replace(run.ctx.store, task=task)
+    ctx = replace(run.ctx, task=TASKS[task], store=store, may_compute=False)
+    return replace(run, ctx=ctx)
+
+
+def with_teacher(run: Run) -> dict[str, Run]:
+    """A run for each task whose teacher is on file, in the order of the tasks."""
+    runs = {}
+    for task in TASKS:
+        other = of_task(run, task)
+        with suppress(NotOnFileError):
+            other.teacher  # noqa: B018 (read from its file, or not there)
+            runs[task] = other
+    return runs
+
+
+def with_pool(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """Those of the runs whose pool is on file."""
+    kept = {}
+    for task, run in runs.items():
+        with suppress(NotOnFileError):
+            run.pool  # noqa: B018
+            kept[task] = run
+    return kept
+
+
+def searched(runs: Mapping[str, Run]) -> dict[str, Searched]:
+    """The default sampler's search and its knee, for each task that has one on file."""
+    found = {}
+    for task, run in runs.items():
+        with suppress(NotOnFileError):
+            summary = run.search()
+            found[task] = Searched(summary, knee.choose(run.ctx, summary))
+    return found
+
+
+def means(run: Run) -> dict[str, float]:
+    """Mean test PSNR (dB) of the degraded input, which takes no time, and of the teacher."""
+    given = baselines.get(replace(run.ctx, may_compute=True), "input").rows
+    return finetune.mean_test([*given, *run.teacher.result.test])
+
+
+def teacher_rows(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
+    """A row a task: task, start, protocol, test PSNR (dB) of input and teacher, gain, minutes."""
+    rows = []
+    for task, run in runs.items():
+        scores = means(run)
+        rows.append(
+            {
+                "task": task,
+                "start": run.ctx.task.starts_from or run.ctx.task.first_learns or "nothing",
+                "protocol": run.ctx.task.protocol,
+                "input": scores["input"],
+                "teacher": scores["teacher"],
+                "gain": scores["teacher"] - scores["input"],
+                "minutes": run.teacher.result.seconds / 60,
+            }
+        )
+    return rows
+
+
+def identity_drops(runs: Mapping[str, Run]) -> np.ndarray:
+    """(n_tasks, n_stages): what each teacher loses without a stage, dB."""
+    return np.array([list(run.teacher.result.identity_drops.values()) for run in runs.values()])
+
+
+def swap_drops(runs: Mapping[str, Run]) -> np.ndarray:
+    """(n_tasks, n_surrogates): what each teacher loses with one surrogate in it, dB."""
+    return np.array([[row["psnr_drop"] for row in run.pool.result.rows] for run in runs.values()])
+
+
+def transfer(runs: Mapping[str, Run], architectures: Sequence[Architecture]) -> np.ndarray:
+    """(n_architectures, n_tasks): PSNR drop (dB) of each architecture on each task's crops."""
+    columns = []
+    for run in runs.values():
+        ctx = run.ctx
+        asked = [ctx.space.teacher, *architectures]
+        pairs, protocol = ctx.validation, ctx.task.protocol
+        base, *rest = evaluate.measure(run.teacher.net, run.pool.surrogates, asked, pairs, protocol)
+        columns.append([base.psnr - metrics.psnr for metrics in rest])
+    return np.array(columns).T
+
+
+def transfer_rows(
+    moved: np.ndarray, of: Sequence[str], tried_in: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A row for each task of `of`: task, own (drop of its own knee, dB), least and most of others.
+
+    `moved` (n_of, n_tried_in) is what `transfer` gave for the knees; None where there is no other.
+    """
+    rows = []
+    for i, task in enumerate(of):
+        here = moved[:, list(tried_in).index(task)]
+        others = np.delete(here, i)
+        ends = (float(others.min()), float(others.max())) if others.size else (None, None)
+        rows.append({"task": task, "own": float(here[i]), "least": ends[0], "most": ends[1]})
+    return rows
+
+
+def final_rows(runs: Mapping[str, Run], found: Mapping[str, Searched]) -> list[dict[str, Any]]:
+    """A row for each task whose candidates are fine-tuned: test PSNR (dB) of the networks.
+
+    Keys: task, architecture, size (parameters over the teacher's), input, teacher, longer (the
+    teacher with the same extra steps), hybrid, all_ssm.
+    """
+    rows = []
+    for task, search in found.items():
+        run = runs[task]
+        with suppress(NotOnFileError):
+            jobs = jobs_of(run.ctx, search.choice)
+            tuned: dict[Architecture, Finetuned] = dict(
+                zip((job[0] for job in jobs), run.finetuned(jobs), strict=True)
+            )
+            best = finetune.best([tuned[a] for a in search.choice.candidates])
+            rows.append(final_row(run, best, tuned))
+    return rows
+
+
+def final_row(run: Run, best: Finetuned, tuned: Mapping[Architecture, Finetuned]) -> dict[str, Any]:
+    """One row of `final_rows`."""
+    space = run.ctx.space
+    networks = {"hybrid": best, "all_ssm": tuned[space.all_ssm], "longer": tuned[space.teacher]}
+    before = means(run)
+    return {
+        "task": run.ctx.task.name,
+        "architecture": space.label(space.architecture(best.result.architecture)),
+        "size": best.result.n_parameters / run.teacher.result.n_parameters,
+        "input": before["input"],
+        "teacher": before["teacher"],
+        **{
+            name: float(np.mean([row["psnr"] for row in network.result.test]))
+            for name, network in networks.items()
+        },
+    }

@@ -1,0 +1,100 @@
+"""Tasks side by side: what is on file is found, what is not is left out, and nothing is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ensrepro import across, evaluate, pipeline, training
+from ensrepro.config import TASKS
+from ensrepro.space import RESTORMER
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """`denoise` with pool and search, `deblur` with a teacher only, at the smallest scale."""
+    out = str(tmp_path_factory.mktemp("smoke"))
+    run = pipeline.start("test", task="denoise", profile="smoke", out=out)
+    found = run.search()
+    deblur = pipeline.start("test", task="deblur", profile="smoke", out=out)
+    digest = deblur.teacher.result.digest
+    return SimpleNamespace(run=run, found=found, digest=digest)
+
+
+@pytest.fixture(autouse=True)
+def nothing_trained(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(training, "fit", refuse)
+
+
+def test_tasks_are_found_as_far_as_they_are_on_file(made):
+    runs = across.with_teacher(made.run)
+    assert list(runs) == ["denoise", "deblur"]
+    assert runs["deblur"].teacher.result.digest == made.digest
+    assert list(across.with_pool(runs)) == ["denoise"]
+    found = across.searched(across.with_pool(runs))
+    assert found["denoise"].found == made.found
+    drop, penalty = found["denoise"].knee_point
+    assert [drop, penalty] in made.found.points.tolist()
+    assert across.final_rows(runs, found) == []
+
+
+def test_a_teachers_row_says_what_it_gains(made):
+    rows = across.teacher_rows(across.with_teacher(made.run))
+    assert [row["task"] for row in rows] == ["denoise", "deblur"]
+    assert [row["start"] for row in rows] == ["white_noise", "denoise"]
+    for row in rows:
+        task = TASKS[row["task"]]
+        run = across.of_task(made.run, task.name)
+        expected = np.mean(
+            [
+                evaluate.metrics.psnr(evaluate.degraded(p.degraded), p.clean, task.protocol)
+                for p in run.ctx.test
+            ]
+        )
+        assert row["input"] == pytest.approx(expected)
+        assert row["gain"] == pytest.approx(row["teacher"] - row["input"])
+
+
+def test_drops_have_a_row_a_task_and_a_column_a_stage_or_surrogate(made):
+    runs = across.with_teacher(made.run)
+    drops = across.identity_drops(runs)
+    assert drops.shape == (2, 8)
+    assert drops[0].tolist() == list(made.run.teacher.result.identity_drops.values())
+    swaps = across.swap_drops(across.with_pool(runs))
+    assert swaps.shape == (1, 22)
+    assert swaps[0, 3] == made.run.pool.result.rows[3]["psnr_drop"]
+
+
+def test_an_architecture_loses_elsewhere_what_a_search_there_would_measure(made):
+    pools = across.with_pool(across.with_teacher(made.run))
+    numbers = made.found.architectures[:3]
+    asked = [RESTORMER.architecture(number) for number in numbers]
+    moved = across.transfer(pools, asked)
+    assert moved.shape == (3, 1)
+    assert moved[:, 0] == pytest.approx(made.found.points[:3, 0], abs=1e-4)
+
+
+def test_own_knees_are_told_from_those_of_other_tasks():
+    moved = np.array([[0.1, 0.9, 0.4], [0.5, 0.2, 0.3]])  # knees of b and c, tried in a, b, c
+    rows = across.transfer_rows(moved, ["b", "c"], ["a", "b", "c"])
+    assert rows == [
+        {"task": "b", "own": 0.9, "least": 0.2, "most": 0.2},
+        {"task": "c", "own": 0.3, "least": 0.4, "most": 0.4},
+    ]
+    (alone,) = across.transfer_rows(moved[:1, :1], ["a"], ["a"])
+    assert alone == {"task": "a", "own": 0.1, "least": None, "most": None}
+
+
+def test_the_own_task_may_compute_but_the_others_may_not(made):
+    other = across.of_task(made.run, "derain")
+    assert not other.ctx.may_compute
+    assert other.ctx.task.name == other.ctx.store.task == "derain"
+    assert replace(made.run).ctx.may_compute
