@@ -93,6 +93,18 @@ def test_own_knees_are_told_from_those_of_other_tasks():
     assert alone == {"task": "a", "own": 0.1, "least": None, "most": None}
 
 
+def test_a_sample_is_the_same_middle_of_a_photo_in_every_task():
+    mild = {task: across.sample(task, 0.0, 64) for task in TASKS}
+    severe = {task: across.sample(task, 1.0, 64) for task in TASKS}
+    for task in TASKS:
+        assert mild[task].image.shape == (64, 64, 3)
+        assert mild[task].psnr > severe[task].psnr
+    blurs = [mild[task].image for task in ("deblur", "defocus", "defocus_dual")]
+    assert all(abs(image - blurs[0]).mean() < 0.05 for image in blurs)
+    with pytest.raises(ValueError, match="size of a crop"):
+        across.sample("deblur", 0.5, 1000)
+
+
 def test_the_own_task_may_compute_but_the_others_may_not(made):
     other = across.of_task(made.run, "derain")
     assert not other.ctx.may_compute

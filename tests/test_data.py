@@ -434,4 +434,4 @@ def test_a_crop_is_blurred_as_the_whole_photo_would_be():
     assert np.array_equal(clean, scene[m : m + 40, m : m + 40])
     noise = to_linear(seen) - to_linear(whole)  # each has its own, of 0.0025
     assert abs(noise).max() < 0.02
-    assert noise.std() < 1.3 * 0.0025 * 2**0.5
+    assert noise.std() < 1.3 * degrade.read_noise * 2**0.5

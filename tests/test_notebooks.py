@@ -27,6 +27,7 @@ NOTEBOOKS = (
     "06_finetune",
     "11_landscape",
     "12_samplers",
+    "13_tasks",
 )
 COMMON = {"task": "denoise", "profile": "mini", "seed": 0, "out": ""}
 PATH = re.compile(r"\.{1,2}/|~/|(results|weights|notebooks|book|src)/|\S+\.(json|png|csv|npz)$")

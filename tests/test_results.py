@@ -19,7 +19,7 @@ def run() -> pipeline.Run:
 
 
 def test_everything_that_the_notebooks_show_is_there(run: pipeline.Run):
-    choice = knee.choose(run.ctx, run.search("nsga2"))
+    choice = knee.choose(run.ctx, run.search())
     for sampler in (DEFAULT, "nsga2", "random"):
         assert run.search(sampler).n_trials == run.ctx.profile.n_trials
     tuned = run.finetuned(pipeline.jobs_of(run.ctx, choice))

@@ -114,7 +114,7 @@ run.show(
 # norm of what the attention adds at each pixel, which is not an attention map but shows where it is at work.
 
 # %%
-choice = knee.choose(run.ctx, run.search("nsga2"))
+choice = knee.choose(run.ctx, run.search())
 (hybrid,) = run.finetuned([(choice.knee, 0)])
 of_teacher = erf.channel_attention_maps(run.teacher.net, images[:1])
 of_hybrid = erf.channel_attention_maps(hybrid.net, images[:1])

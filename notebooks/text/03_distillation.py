@@ -57,8 +57,9 @@ run = pipeline.start(
 # looks perfect, and a search over it shows nothing.
 #
 # Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
-# enough pixels for that. So the noise here is that of a night shot behind a color filter ([A15](../book/assumptions.md)): neighbors share it, and
-# more of it is left at coarse scales, where the deep stages work. What the deepest of them can add is another matter. Each block of the two
+# enough pixels for that. So the noise of the task `denoise` is that of a night shot behind a color filter ([A15](../book/assumptions.md)):
+# neighbors share it, and more of it is left at coarse scales, where the deep stages work. For the same reason rain comes with a veil that changes
+# slowly over the image (A30), and blur is wide (A31, A32). What the deepest of them can add is another matter. Each block of the two
 # stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks deep, one such
 # stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
 # left to do is what the bars say.

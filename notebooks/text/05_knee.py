@@ -21,7 +21,7 @@
 #
 # **Question.** The search returns a front, not a network. Which point of it do we take, and does the answer depend on how we ask?
 #
-# **Cost.** Seconds; it reads a search of [notebook 4](04_search.ipynb): here that of NSGA-II, whose candidates notebook 6 trains.
+# **Cost.** Seconds; it reads a search of [notebook 4](04_search.ipynb): by default that of exact EHVI, whose candidates notebook 6 trains.
 #
 # **Expect** that the knee moves with the range of the front, with the penalty's values and with the definition. The paper gives none of
 # the three.
@@ -31,7 +31,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search
 out = ""  # folder for what this notebook writes; empty: the repository's results
-sampler = "nsga2"  # whose search is read: any of notebook 4
+sampler = "exact-ehvi"  # whose search is read: any of notebook 4
 n_trials = 0  # its proposals; 0 takes the profile's number
 penalty_table = "blocks"  # blocks, rank or transformers
 latency_budget_ms = 0.0  # keep the front within this latency at the paper's width; 0: no budget

@@ -21,7 +21,7 @@
 # best of them on validation images is the result of the method.
 #
 # **Question.** How much of what the swaps cost comes back when all parts are trained together, and what is the hybrid worth next to its
-# teacher, to a network of surrogates only, and to classical denoisers?
+# teacher, to a network of surrogates only, and to classical methods?
 #
 # **Cost.** In profile `mini` the committed networks are read and the restored photos computed: about a minute. Fine-tuning them anew
 # is part of `make reproduce`.
@@ -40,7 +40,6 @@ from functools import partial
 
 import numpy as np
 
-from ensrepro import classical as classical_denoisers
 from ensrepro import evaluate, metrics, pipeline
 from ensrepro.figures import restoration as figures
 from ensrepro.space import RESTORMER
@@ -48,7 +47,7 @@ from ensrepro.steps import baselines, finetune, knee
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start("06_finetune", task=task, profile=profile, seed=seed, out=out)
-choice = knee.choose(run.ctx, run.search("nsga2"))
+choice = knee.choose(run.ctx, run.search())
 
 # %% [markdown]
 # ## Training all parts together
@@ -99,17 +98,17 @@ all_ssm, longer = run.finetuned([(RESTORMER.all_ssm, 0), (RESTORMER.teacher, 0)]
 label = RESTORMER.label(RESTORMER.architecture(best.result.architecture))
 classical = baselines.rows(run.ctx)
 scores = finetune.mean_test([*classical, *run.teacher.result.test])
-scores["noisy"] = scores.pop("input")
+scores["degraded"] = scores.pop("input")
 for kind, network in (("all_ssm", all_ssm), ("longer", longer)):
     scores[kind] = np.mean([row["psnr"] for row in network.result.test])
 scores["hybrid"] = [np.mean([row["psnr"] for row in r.result.test]) for r in repeats]
-kinds = [k for k in ("noisy", "nlm", "bm3d", "all_ssm", "hybrid", "teacher", "longer") if k in scores]
+kinds = [k for k in ("degraded", "nlm", "bm3d", "all_ssm", "hybrid", "teacher", "longer") if k in scores]
 
 # %%
 run.show(
     figures.bars({kind: scores[kind] for kind in kinds}),
     "bars",
-    "Bars of the mean PSNR gain over the noisy input on the test photos, for each method.",
+    "Bars of the mean PSNR gain over the degraded input on the test photos, for each method.",
     f"Mean PSNR on the test photos; the hybrid is {label}, with the range over {len(repeats)} seeds.",
 )
 
@@ -118,7 +117,7 @@ everything = [("", row) for row in [*classical, *run.teacher.result.test]]
 everything += [("all-SSM, fine-tuned", row) for row in all_ssm.result.test]
 everything += [("teacher, longer", row) for row in longer.result.test]
 everything += [(f"hybrid {label}", row) for row in best.result.test]
-names = {"input": "noisy input", "nlm": "non-local means", "bm3d": "BM3D", "teacher": "teacher"}
+names = {"input": "degraded input", "nlm": "non-local means", "bm3d": "BM3D", "teacher": "teacher"}
 table = [
     {"method": method or names[row["method"]], "photo": row["image"], "psnr": row["psnr"], "ssim": row["ssim"]}
     for method, row in sorted(everything, key=lambda item: item[1]["image"])
@@ -131,7 +130,7 @@ show(table, columns, f"Test photos, measured by the protocol '{run.ctx.task.prot
 
 # %% [markdown]
 # A mean over a few photos says little by itself: photos differ more than methods. The *difference* between two networks on the same photo is
-# steadier. Its 95 % interval speaks of the choice of photos, each with one draw of noise; that the networks would come out differently with other
+# steadier. Its 95 % interval speaks of the choice of photos, each degraded once; that the networks would come out differently with other
 # seeds is not in it.
 
 # %%
@@ -155,8 +154,8 @@ pair = run.ctx.test[0]
 side = min(128, *pair.clean.shape[:2])
 top, left = (pair.clean.shape[0] - side) // 2, (pair.clean.shape[1] - side) // 2
 restorers = {
-    "noisy": evaluate.degraded,
-    "nlm": classical_denoisers.non_local_means,
+    "degraded": evaluate.degraded,
+    **{kind: baselines.METHODS[kind] for kind in ("nlm",) if kind in scores},
     "teacher": partial(evaluate.restore, run.teacher.net),
     "hybrid": partial(evaluate.restore, best.net),
     "all_ssm": partial(evaluate.restore, all_ssm.net),
@@ -173,7 +172,7 @@ crops.append(figures.Crop("clean", pair.clean[top : top + side, left : left + si
 run.show(
     figures.photos([crops]),
     "photos",
-    f"The same crop of the photo {pair.name}: noisy, by non-local means, by teacher, hybrid and all-SSM, and clean.",
+    f"The same crop of the photo {pair.name}: degraded, restored by {', '.join(list(restorers)[1:])}, and clean.",
     f"A crop of the test photo {pair.name}; PSNR over the whole photo.",
 )
 

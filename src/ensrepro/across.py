@@ -9,19 +9,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensrepro import evaluate
+from ensrepro import data, evaluate, metrics
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import TASKS
+from ensrepro.degrade import DEGRADATIONS, Image
 from ensrepro.pipeline import Run, jobs_of
 from ensrepro.space import Architecture
 from ensrepro.steps import baselines, finetune, knee
 from ensrepro.steps.finetune import Finetuned
 from ensrepro.steps.knee import KneeChoice
 from ensrepro.steps.search import SearchSummary
+
+SAMPLE_SEED = 1
+
+
+class Sample(NamedTuple):
+    """A degraded crop as an eye sees it, (H, W, 3), and its PSNR in dB by the task's protocol."""
+
+    image: Image
+    psnr: float
+
+
+def sample(task: str, strength: float, side: int) -> Sample:
+    """The middle of the first validation photo, `side` pixels a side, as the task degrades it."""
+    degrade, photo = DEGRADATIONS[task], data.load(data.photos(data.VALIDATION)[0])
+    around = side + 2 * degrade.margin
+    data.check_size(around, [photo])
+    top, left = ((length - around) // 2 for length in photo.shape[:2])
+    scene, rng = data.crop(photo, top, left, around), np.random.default_rng(SAMPLE_SEED)
+    degraded, clean = data.degraded_pair(degrade, scene, rng, strength)
+    seen = evaluate.degraded(degraded)
+    return Sample(seen, metrics.psnr(seen, clean, TASKS[task].protocol))
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,7 @@ def transfer(runs: Mapping[str, Run], architectures: Sequence[Architecture]) -> 
         asked = [ctx.space.teacher, *architectures]
         pairs, protocol = ctx.validation, ctx.task.protocol
         base, *rest = evaluate.measure(run.teacher.net, run.pool.surrogates, asked, pairs, protocol)
-        columns.append([base.psnr - metrics.psnr for metrics in rest])
+        columns.append([base.psnr - measured.psnr for measured in rest])
     return np.array(columns).T
 
 

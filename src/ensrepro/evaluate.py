@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ensrepro import artifacts, config, images, metrics, weights
 from ensrepro.artifacts import Store
 from ensrepro.data import Pair, to_tensor
-from ensrepro.degrade import Image
+from ensrepro.degrade import Image, to_linear, to_srgb
 from ensrepro.images import check_image
 from ensrepro.ledger import Metrics
 from ensrepro.models.hybrid import (
@@ -205,9 +205,13 @@ def mean(results: Sequence[Restoration]) -> Metrics:
 def degraded(image: Image) -> Image:
     """The restorer that does nothing, (H, W, 3): the row `input` of every table.
 
-    Of a dual-pixel pair, (H, W, 6), it is the mean of both views: what an ordinary sensor sees.
+    Of a dual-pixel pair, (H, W, 6), it is the mean of both views in linear light: what an ordinary
+    sensor sees.
     """
-    return image if image.shape[2] == 3 else (image[..., :3] + image[..., 3:]) / 2
+    if image.shape[2] == 3:
+        return image
+    light = to_linear(image)
+    return to_srgb((light[..., :3] + light[..., 3:]) / 2)
 
 
 class Suffix(NamedTuple):

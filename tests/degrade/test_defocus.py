@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,13 +41,45 @@ def test_the_halves_change_sides_in_front_of_the_plane_in_focus():
     assert behind > 1  # of a ramp over a disk the mean is r / 4 = 1.5, less for the soft edge
 
 
-def test_the_plane_stays_within_the_largest_radius():
-    for seed in range(50):
-        radius = tilted_plane(40, 60, 9.0, seeded(seed))
-        assert radius.shape == (40, 60)
-        assert abs(radius).max() <= 9.0 + 1e-4
-        assert radius.max() - radius.min() >= 0.3 * 9 * 0.9
-        assert abs(np.diff(radius, 2, axis=0)).max() < 1e-4  # a plane
+def test_a_plane_reaches_the_largest_radius_and_often_passes_through_focus():
+    planes = [tilted_plane(40, 60, seeded(seed)) for seed in range(200)]
+    for plane in planes:
+        assert plane.shape == (40, 60)
+        assert abs(plane).max() == pytest.approx(1, abs=1e-5)
+        for axis in (0, 1):
+            assert abs(np.diff(plane, 2, axis=axis)).max() < 1e-5  # a plane
+    crossing = np.mean([plane.min() < 0 < plane.max() for plane in planes])
+    assert crossing == pytest.approx(0.5, abs=0.12)  # 3.4 sd of 200 draws
+    assert np.mean([plane.max() == abs(plane).max() for plane in planes]) == pytest.approx(
+        0.5, abs=0.12
+    )
+
+
+def test_a_point_is_spread_over_a_disk_of_its_own_radius():
+    """Also between the whole radii that images are blurred with."""
+    size = 41
+    for radius in (1.5, 3.3, 6.5):
+        flat = replace(Defocus(radius, radius), read_noise=0.0)
+        point = np.zeros((size, size, 3), np.float32)
+        point[size // 2, size // 2] = 1.0
+
+        class Everywhere(np.random.Generator):
+            """Draws a plane of one radius: the other end is the same."""
+
+            def uniform(self, low=0.0, high=1.0, size=None):
+                return high if low == -1 else super().uniform(low, high, size)
+
+        seen = flat(to_srgb(point), Everywhere(np.random.PCG64(0)), 1.0)
+        spread = to_linear(seen).astype(np.float64)[..., 0]
+        expected = np.zeros((size, size))
+        middle = size // 2
+        kernel = disk(radius, flat.side)
+        half = flat.side // 2
+        expected[middle - half : middle + half + 1, middle - half : middle + half + 1] = kernel
+        # a mixture of two disks: a little sharper in the middle, a little wider at the edge
+        assert spread[middle, middle] == pytest.approx(kernel[half, half], rel=0.45)
+        assert abs(spread - expected).sum() < 0.45
+        assert spread.sum() == pytest.approx(1, abs=0.03)
 
 
 def test_the_single_image_is_the_mean_of_both_views():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +54,21 @@ def test_randomness_comes_from_the_generator_alone(name):
     assert not np.array_equal(degrade(clean, rng), first)
 
 
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_every_number_of_the_physics_is_part_of_the_recipe(name):
+    """Otherwise results made with other numbers would be taken for current ones."""
+    degrade = DEGRADATIONS[name]
+    seen = repr(degrade)
+    for field in fields(degrade):
+        value = getattr(degrade, field.name)
+        changed = tuple(2 * v for v in value) if isinstance(value, tuple) else not value
+        assert repr(replace(degrade, **{field.name: changed})) != seen
+    module = inspect.getmodule(type(degrade))
+    constants = {k for k, v in vars(module).items() if k.isupper() and not callable(v)}
+    # the transfer curve and the color filter are given by standards
+    assert constants <= {"BAYER", "FROM_QUARTER", "FROM_HALF", "INTERPOLATION"}
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((a.astype(np.float64) - b) ** 2)))
 
@@ -60,11 +78,15 @@ def test_more_strength_degrades_more(name):
     clean = np.kron(seeded(5).uniform(size=(16, 16, 3)), np.ones((8, 8, 1))).astype(np.float32)
     degrade, inner = DEGRADATIONS[name], slice(20, -20)
 
-    def quality(strength: float) -> float:
-        seen = [degrade(clean, seeded(k), strength)[inner, inner, :3] for k in range(8)]
+    def quality(strength: float, seeds: range) -> float:
+        """Over scenes of their own, so that strength has to outweigh the luck of the draw."""
+        seen = [degrade(clean, seeded(k), strength)[inner, inner, :3] for k in seeds]
         return float(np.mean([psnr(s, clean[inner, inner]) for s in seen]))
 
-    assert quality(0.0) > quality(0.5) > quality(1.0)
+    mild, middle, severe = (
+        quality(s, range(12 * i, 12 * i + 12)) for i, s in enumerate((0, 0.5, 1))
+    )
+    assert mild > middle > severe
 
 
 @pytest.mark.parametrize("name", [n for n, d in DEGRADATIONS.items() if d.margin])
@@ -77,4 +99,4 @@ def test_only_the_margin_depends_on_what_lies_beyond_the_border(name):
     a, b = (degrade(scene, seeded(1), 1.0) for scene in (clean, other))
     level = 1 / (65535 if degrade is DEGRADATIONS["defocus_dual"] else 255)
     assert abs(a[reach:] - b[reach:]).max() <= 1.5 * level  # rounding
-    assert abs(a[:reach] - b[:reach]).max() > 20 / 255
+    assert abs(a[:reach] - b[:reach]).max() > 8 / 255

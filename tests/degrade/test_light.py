@@ -8,7 +8,7 @@ from scipy.ndimage import convolve
 from skimage.color import rgb2xyz
 
 from ensrepro.degrade import stored, to_linear, to_srgb
-from ensrepro.degrade.light import READ_NOISE, blurred, photographed
+from ensrepro.degrade.light import blurred, photographed
 
 LEVELS = np.arange(256, dtype=np.float32) / 255
 
@@ -71,17 +71,19 @@ def test_sixteen_bits_have_256_times_256_levels():
     assert np.allclose(stored(values, 16), expected, atol=1e-7)
 
 
-def test_a_daylight_photo_has_the_read_noise_of_its_name():
+def test_a_daylight_photo_has_the_read_noise_that_is_asked_for():
     light = np.full((512, 512, 3), 0.2, np.float32)
-    seen = to_linear(photographed(light, np.random.default_rng(0), 16)).astype(np.float64)
+    seen = to_linear(photographed(light, 0.003, np.random.default_rng(0), 16)).astype(np.float64)
     assert seen.mean() == pytest.approx(0.2, abs=1e-4)
-    assert seen.std() == pytest.approx(READ_NOISE, rel=0.01)
+    assert seen.std() == pytest.approx(0.003, rel=0.01)
 
 
 @pytest.mark.parametrize("size", [(20, 24), (4, 6)])  # the kernel is larger than the second
 def test_blur_is_a_convolution_with_mirrored_borders(size):
     rng = np.random.default_rng(1)
     light = rng.uniform(size=(*size, 3)).astype(np.float32)
-    kernel = rng.uniform(size=(5, 7)).astype(np.float32)
-    expected = convolve(light.astype(np.float64), kernel[..., None], mode="reflect")
-    assert np.allclose(blurred(light, kernel), expected, atol=1e-5)
+    kernels = rng.uniform(size=(2, 7, 7)).astype(np.float32)
+    for kernel, found in zip(kernels, blurred(light, kernels, 7), strict=True):
+        expected = convolve(light.astype(np.float64), kernel[..., None], mode="reflect")
+        assert found.dtype == np.float32
+        assert np.allclose(found, expected, rtol=1e-5)

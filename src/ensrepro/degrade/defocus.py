@@ -10,6 +10,7 @@ image and may pass through focus. Assumption A32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -17,10 +18,8 @@ from numpy.typing import NDArray
 
 from ensrepro.degrade.light import Image, blurred, photographed, to_linear
 
-N_LAYERS = 7  # radii a scene is blurred with; between them the results are mixed
-TILT = (0.3, 2.0)  # change of the radius from edge to edge, in units of the largest radius
 
-
+@lru_cache(maxsize=64)
 def disk(radius: float, side: int) -> NDArray[np.float32]:
     """(side, side) kernel of sum 1; the edge is smoothed over one pixel."""
     y, x = np.mgrid[:side, :side] - side // 2
@@ -28,6 +27,7 @@ def disk(radius: float, side: int) -> NDArray[np.float32]:
     return (kernel / kernel.sum()).astype(np.float32)
 
 
+@lru_cache(maxsize=64)
 def left_half(radius: float, side: int) -> NDArray[np.float32]:
     """What the left view sees of the disk: a ramp from left to right; mirrored if radius < 0.
 
@@ -38,26 +38,30 @@ def left_half(radius: float, side: int) -> NDArray[np.float32]:
     return (kernel if radius >= 0 else kernel[:, ::-1]).astype(np.float32)
 
 
-def tilted_plane(height: int, width: int, largest: float, rng: Generator) -> NDArray[np.float32]:
-    """Signed radius of each pixel, (H, W), at most `largest` either way."""
-    angle, tilt = rng.uniform(0, 2 * np.pi), rng.uniform(*TILT)
+def tilted_plane(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
+    """Signed values in [-1, 1] that change linearly over the image, (H, W); one corner has 1 or -1.
+
+    The other end lies anywhere between, so about half of the planes pass through 0.
+    """
+    angle, other_end = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)
-    slope = (np.sin(angle) * y + np.cos(angle) * x) / (abs(np.sin(angle)) + abs(np.cos(angle)))
-    offset = rng.uniform(-1, 1) * (1 - tilt / 2)
-    return (largest * (offset + slope * tilt / 2)).astype(np.float32)
+    slope = np.sin(angle) * y + np.cos(angle) * x
+    rise = (slope - slope.min()) / max(slope.max() - slope.min(), 1e-9)  # (H, W) in [0, 1]
+    side = rng.choice([-1, 1])
+    return (side * (other_end + (1 - other_end) * rise)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Defocus:
-    """Circles of confusion of up to `smallest` to `largest` pixels in radius, at strengths 0 and 1.
+    """Circles of confusion whose largest radius is `smallest` to `largest` pixels, by strength.
 
-    One image of 8 bit; with `dual_pixel` the left and the right view, 16 bit, (H, W, 6). Daylight
-    noise.
+    One image of 8 bit; with `dual_pixel` the left and the right view, 16 bit, (H, W, 6).
     """
 
     smallest: float
     largest: float
     dual_pixel: bool = False
+    read_noise: float = 0.0025
 
     @property
     def side(self) -> int:
@@ -70,23 +74,27 @@ class Defocus:
         return self.side // 2
 
     def views(self, radius: float) -> list[NDArray[np.float32]]:
-        """The kernel of each view."""
+        """The kernel of each view of a point with this signed radius."""
         if not self.dual_pixel:
             return [disk(abs(radius), self.side)]
         left = left_half(radius, self.side)
         return [left, left[:, ::-1]]
 
     def __call__(self, image: Image, rng: Generator, strength: float | None = None) -> Image:
-        """The photo as the wide aperture would have taken it, (H, W, 3) or (H, W, 6)."""
+        """The photo as the wide aperture would have taken it, (H, W, 3) or (H, W, 6).
+
+        Images blurred with radii of whole pixels are mixed, each pixel from the two next to it.
+        """
         light = to_linear(image)
         drawn = rng.uniform() if strength is None else strength
         largest = self.smallest + drawn * (self.largest - self.smallest)
-        radius = tilted_plane(*light.shape[:2], largest, rng)
-        layers = np.linspace(radius.min(), radius.max(), N_LAYERS)
-        step = max(layers[1] - layers[0], 1e-6)
-        seen = np.zeros((*light.shape[:2], 6 if self.dual_pixel else 3), np.float32)
-        for layer in layers:
-            share = np.clip(1 - abs(radius - layer) / step, 0, 1)[..., None]
-            each = [blurred(light, kernel) for kernel in self.views(float(layer))]
-            seen += share * np.concatenate(each, axis=2)
-        return photographed(seen, rng, 16 if self.dual_pixel else 8)
+        radius = largest * tilted_plane(*light.shape[:2], rng)
+        whole = range(int(np.floor(radius.min())), int(np.ceil(radius.max())) + 1)
+        kernels = [kernel for r in whole for kernel in self.views(float(r))]
+        layers = blurred(light, kernels, self.side)
+        n_views = len(kernels) // len(whole)
+        seen = np.zeros((*light.shape[:2], 3 * n_views), np.float32)
+        for r in whole:
+            share = np.clip(1 - abs(radius - r), 0, 1)[..., None]
+            seen += share * np.concatenate([next(layers) for _ in range(n_views)], axis=2)
+        return photographed(seen, self.read_noise, rng, 16 if self.dual_pixel else 8)

@@ -6,17 +6,17 @@ sensor, left before right.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.signal import oaconvolve
+from scipy import fft
 
 Image = NDArray[np.float32]
 
 # IEC 61966-2-1, the sRGB transfer curve
 SRGB_KNEE, SRGB_SLOPE, SRGB_OFFSET, SRGB_GAMMA = 0.0031308, 12.92, 0.055, 2.4
-
-READ_NOISE = 0.0025  # standard deviation in linear light of a photo taken in daylight
 
 
 def to_linear(image: Image) -> Image:
@@ -37,14 +37,19 @@ def stored(image: Image, bits: int = 8) -> Image:
     return (np.round(np.clip(image, 0, 1) * top) / top).astype(np.float32)
 
 
-def photographed(light: Image, rng: Generator, bits: int = 8) -> Image:
-    """A daylight photo of this light: read noise, then the file."""
-    noise = READ_NOISE * rng.standard_normal(light.shape, dtype=np.float32)
+def photographed(light: Image, read_noise: float, rng: Generator, bits: int = 8) -> Image:
+    """A daylight photo: noise of this standard deviation in linear light, then the file."""
+    noise = read_noise * rng.standard_normal(light.shape, dtype=np.float32)
     return stored(to_srgb(np.clip(light + noise, 0, 1)), bits)
 
 
-def blurred(light: Image, kernel: NDArray[np.float32]) -> Image:
-    """(H, W, C) convolved with a kernel of odd sides, (k, l); borders are mirrored."""
-    top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
-    padded = np.pad(light, ((top, top), (left, left), (0, 0)), mode="symmetric")
-    return oaconvolve(padded, kernel[..., None], mode="valid", axes=(0, 1)).astype(np.float32)
+def blurred(light: Image, kernels: Iterable[NDArray[np.float32]], side: int) -> Iterator[Image]:
+    """(H, W, C) convolved with each kernel (side, side), side odd; borders are mirrored."""
+    (h, w, _), around = light.shape, (side // 2, side // 2)
+    padded = np.pad(light, (around, around, (0, 0)), mode="symmetric")
+    size = [fft.next_fast_len(length, real=True) for length in padded.shape[:2]]
+    spectrum = fft.rfft2(padded, size, axes=(0, 1))
+    inner = slice(side - 1, side - 1 + h), slice(side - 1, side - 1 + w)  # where nothing wraps
+    for kernel in kernels:
+        product = spectrum * fft.rfft2(kernel, size)[..., None]
+        yield fft.irfft2(product, size, axes=(0, 1))[inner]

@@ -1,8 +1,8 @@
 """Rain: bright streaks, and a veil of the drops that are too far away to be told apart.
 
 A falling drop shows the sky during the exposure, so a streak adds light where the scene is darker
-(Garg and Nayar 2007). Far drops act like thin fog: they cover the scene with the light of the sky
-(Li et al. 2019). Ranges of length, width, tilt and density: assumption A30.
+than the sky (Garg and Nayar 2007). Far drops act like thin fog: they cover the scene with the light
+of the sky (Li et al. 2019). Assumption A30.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from scipy.ndimage import map_coordinates
 from scipy.signal import oaconvolve
 
 from ensrepro.degrade.light import Image, photographed, to_linear
-
-VEIL_SCALE = 64  # pixels between random values that the veil is interpolated from
-SKY = (0.5, 0.9)  # linear light of the overcast sky
 
 
 def streak(length: float, width: float, tilt: float) -> NDArray[np.float32]:
@@ -36,9 +33,9 @@ def streak(length: float, width: float, tilt: float) -> NDArray[np.float32]:
     return (taper * np.exp(-((across / width) ** 2) / 2)).astype(np.float32)
 
 
-def smooth_field(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
-    """(H, W) values in [0, 1] that change slowly: bilinear between random ones."""
-    ends = (height - 1) / VEIL_SCALE, (width - 1) / VEIL_SCALE
+def smooth_field(height: int, width: int, step: int, rng: Generator) -> NDArray[np.float32]:
+    """(H, W) values in [0, 1]: bilinear between random ones, `step` pixels apart."""
+    ends = (height - 1) / step, (width - 1) / step
     nodes = rng.uniform(size=(int(ends[0]) + 2, int(ends[1]) + 2))
     y, x = np.linspace(0, ends[0], height), np.linspace(0, ends[1], width)
     positions = np.meshgrid(y, x, indexing="ij")
@@ -50,8 +47,9 @@ class Rain:
     """Up to `n_layers` layers of streaks, each of one length, width and tilt, behind a veil.
 
     `density` is log10 of the streaks a pixel and layer, at strengths 0 and 1; `opacity` how much of
-    the way to white a streak goes at its brightest, in linear light; `veil` the largest share of
-    the scene's light that the veil replaces at strength 1.
+    the way to the sky a streak goes at its brightest, in linear light; `veil` the largest share of
+    the scene's light that the veil replaces at strength 1, and `veil_step` the pixels over which it
+    changes; `sky` the range of the sky's light. Lengths and widths in pixels.
     """
 
     density: tuple[float, float]
@@ -61,6 +59,9 @@ class Rain:
     lengths: tuple[float, float] = (8.0, 28.0)
     widths: tuple[float, float] = (0.45, 0.9)
     tilt_degrees: float = 15.0  # standard deviation
+    veil_step: int = 64
+    sky: tuple[float, float] = (0.5, 0.9)
+    read_noise: float = 0.0025
 
     margin: ClassVar[int] = 0  # of the scene around a crop that shapes what is seen in it
 
@@ -79,8 +80,9 @@ class Rain:
         drawn = rng.uniform() if strength is None else strength
         low, high = self.density
         density = 10 ** (low + drawn * (high - low))
-        veil = self.veil * drawn * smooth_field(*light.shape[:2], rng)[..., None]
-        light = light * (1 - veil) + rng.uniform(*SKY) * veil
+        size, sky = light.shape[:2], rng.uniform(*self.sky)
+        veil = self.veil * drawn * smooth_field(*size, self.veil_step, rng)[..., None]
+        light = light * (1 - veil) + sky * veil
         for _ in range(int(rng.integers(1, self.n_layers + 1))):
-            light += (1 - light) * self.layer(*light.shape[:2], density, rng)[..., None]
-        return photographed(light, rng)
+            light += np.maximum(sky - light, 0) * self.layer(*size, density, rng)[..., None]
+        return photographed(light.astype(np.float32), self.read_noise, rng)
