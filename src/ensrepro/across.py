@@ -19,7 +19,7 @@ from ensrepro.config import TASKS
 from ensrepro.degrade import DEGRADATIONS, Image
 from ensrepro.pipeline import Run, jobs_of
 from ensrepro.space import Architecture
-from ensrepro.steps import baselines, finetune, knee
+from ensrepro.steps import finetune, knee, teacher
 from ensrepro.steps.finetune import Finetuned
 from ensrepro.steps.knee import KneeChoice
 from ensrepro.steps.search import SearchSummary
@@ -34,13 +34,18 @@ class Sample(NamedTuple):
     psnr: float
 
 
+def clean_sample(side: int) -> Image:
+    """The middle of the first validation photo, `side` pixels a side."""
+    photo = data.load(data.photos(data.VALIDATION)[0])
+    data.check_size(side, [photo])
+    top, left = ((length - side) // 2 for length in photo.shape[:2])
+    return data.crop(photo, top, left, side)
+
+
 def sample(task: str, strength: float, side: int) -> Sample:
-    """The middle of the first validation photo, `side` pixels a side, as the task degrades it."""
-    degrade, photo = DEGRADATIONS[task], data.load(data.photos(data.VALIDATION)[0])
-    around = side + 2 * degrade.margin
-    data.check_size(around, [photo])
-    top, left = ((length - around) // 2 for length in photo.shape[:2])
-    scene, rng = data.crop(photo, top, left, around), np.random.default_rng(SAMPLE_SEED)
+    """The middle of a validation photo, `side` pixels a side, as the task degrades it."""
+    degrade, rng = DEGRADATIONS[task], np.random.default_rng(SAMPLE_SEED)
+    scene = clean_sample(side + 2 * degrade.margin)
     degraded, clean = data.degraded_pair(degrade, scene, rng, strength)
     seen = evaluate.degraded(degraded)
     return Sample(seen, metrics.psnr(seen, clean, TASKS[task].protocol))
@@ -99,9 +104,17 @@ def searched(runs: Mapping[str, Run]) -> dict[str, Searched]:
 
 
 def means(run: Run) -> dict[str, float]:
-    """Mean test PSNR (dB) of the degraded input, which takes no time, and of the teacher."""
-    given = baselines.get(replace(run.ctx, may_compute=True), "input").rows
+    """Mean test PSNR (dB) of the degraded `input` and of the `teacher`."""
+    given = run.ctx.rows("input", evaluate.degraded)
     return finetune.mean_test([*given, *run.teacher.result.test])
+
+
+def start_of(run: Run) -> str:
+    """What the teacher was trained on before: a task or a degradation, or nothing."""
+    before = teacher.earlier(run.ctx)
+    if before is not None:
+        return before.task.name
+    return run.ctx.task.first_learns if teacher.pretraining(run.ctx) else "nothing"
 
 
 def teacher_rows(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
@@ -112,7 +125,7 @@ def teacher_rows(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "task": task,
-                "start": run.ctx.task.starts_from or run.ctx.task.first_learns or "nothing",
+                "start": start_of(run),
                 "protocol": run.ctx.task.protocol,
                 "input": scores["input"],
                 "teacher": scores["teacher"],

@@ -1,6 +1,6 @@
 """Figures that compare tasks: one value for each pair of rows and columns, as a colored table.
 
-Negative values and zero are white: what costs nothing is no matter of degree.
+The color is clipped at 0: what costs nothing and what gains are both white.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ DARK = 0.6  # of the scale, above which the numbers are white
 def heat(
     values: ArrayLike, rows: Sequence[str], columns: Sequence[str], unit: str, across: str = ""
 ) -> Figure:
-    """(n_rows, n_columns) values with their names, each number in its cell; `unit` for the scale.
+    """(n_rows, n_columns) values with their names, each number in its cell; `unit` says what of.
 
-    The scale is stretched at its lower end (a square root), so that small values differ.
+    The colors follow the square root, so that small values differ; the largest is the darkest.
     """
     table = np.asarray(values, dtype=np.float64)
     if table.shape != (len(rows), len(columns)) or not table.size:
         raise ValueError(f"values has shape {table.shape}; expected ({len(rows)}, {len(columns)})")
-    figure = style.canvas(1.6 + 0.42 * len(rows))
+    figure = style.canvas(2.0 + 0.36 * len(rows))
     axes = figure.add_subplot()
     norm = PowerNorm(0.5, 0, max(float(np.nanmax(table)), 1e-9), clip=True)
-    image = axes.imshow(table, cmap="Blues", norm=norm, aspect="auto")
+    axes.imshow(table, cmap="Blues", norm=norm, aspect="auto")
+    axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(across)
+    axes.set_title(unit)
     axes.tick_params(length=0)
-    size = 11 if len(columns) <= 10 else 8
     for (i, j), value in np.ndenumerate(table):
         color = "white" if norm(value) > DARK else style.BLACK
         text = "n/a" if np.isnan(value) else f"{value:.2f}"
-        axes.text(j, i, text, ha="center", va="center", color=color, fontsize=size)
-    figure.colorbar(image, ax=axes, label=unit, pad=0.02)
+        axes.text(j, i, text, ha="center", va="center", color=color, fontsize=11)
     return figure
