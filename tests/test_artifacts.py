@@ -267,6 +267,17 @@ def test_files_are_kept_by_kind_profile_and_task(store, tmp_path):
     assert not (tmp_path / "mine").exists()  # asking writes nothing
 
 
+def test_a_pair_with_a_suffix_keeps_its_files_apart(store, tmp_path):
+    other = replace(store, suffix="-uformer")
+    assert other.manifest("pool") == tmp_path / "mine/results/mini/denoise-uformer/pool.json"
+    assert other.checkpoint("pool").parent.name == "denoise-uformer"
+    committed(store, artifacts.WEIGHTS, "pool.safetensors")
+    assert not other.weights("pool").exists()
+    own = committed(other, artifacts.WEIGHTS, "pool.safetensors")
+    assert other.weights("pool") == own.weights("pool")
+    assert "denoise-uformer" in str(own.weights("pool"))
+
+
 def test_a_committed_file_is_read_until_there_is_an_own_one(store):
     other = committed(store, artifacts.WEIGHTS, "pool.safetensors")
     assert store.weights("pool") == other.weights("pool")

@@ -19,6 +19,8 @@ from ensrepro import artifacts, bench, costs, evaluate, exhaustive
 from ensrepro.artifacts import Store
 from ensrepro.bench import BenchResult
 from ensrepro.config import PAIRS, PROFILES, TASKS
+from ensrepro.models.hybrid import NetworkShape
+from ensrepro.models.uformer import UformerShape
 from ensrepro.space import RESTORMER, penalty
 from ensrepro.steps import context, pool, teacher
 from ensrepro.steps.context import Context
@@ -169,7 +171,7 @@ def test_the_committed_table_is_loaded_by_name(committed):
     [
         ({"task": "derain"}, "task is 'derain'; expected one of denoise"),
         ({"profile": "Mini"}, "profile is 'Mini'; expected one of smoke, mini, small, paper"),
-        ({"pair": "uformer"}, "pair is 'uformer'; expected one of restormer-mambair"),
+        ({"pair": "uformer"}, "pair is 'uformer'; expected one of restormer-mambair, uformer-m"),
         ({"task": None}, "task is None"),
     ],
 )
@@ -183,6 +185,9 @@ def test_without_a_table_the_command_that_makes_one_is_told(tmp_path, monkeypatc
     command = r"ens-bench\.json does not exist; .*ensrepro bench --task denoise --profile small"
     with pytest.raises(FileNotFoundError, match=command):
         bench.load("denoise", profile="small")
+    place = r"mini/denoise-uformer/ens-bench\.json does not exist; .* --pair uformer-mambair"
+    with pytest.raises(FileNotFoundError, match=place):
+        bench.load("denoise", "uformer-mambair")
     assert bench.on_file(Store("small", "denoise", tmp_path)) is None
 
 
@@ -213,15 +218,17 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     parts = SimpleNamespace(result=SimpleNamespace(digest="d" * 16), net=None, surrogates={})
     monkeypatch.setattr(teacher, "get", lambda *_: parts)
     monkeypatch.setattr(pool, "get", lambda *_: parts)
-    n = RESTORMER.n_architectures
-    psnr = 30 - np.arange(n) / n
-    scores = np.stack([np.column_stack([psnr, psnr / 50])] * 2, axis=1)
 
     def measure_all(make, space, pairs, folder, *, processes, progress):
         assert len(pairs) == 2  # of profile smoke
+        parts.asked = make.args
+        n = space.n_architectures
+        psnr = 30 - np.arange(n) / n
+        scores = np.stack([np.column_stack([psnr, psnr / 50])] * 2, axis=1)
         return exhaustive.Scores(scores, 12.5)
 
     def measure(setting, space, *, n_networks, seed, checkpoint, progress):
+        parts.shape = setting.shape
         rows = [costs.Cost(costs.GLUE, 0, 10, 100, 1.0, 5, 1.0)]
         rows += [
             costs.Cost(stage.name, choice, 1, 10, 0.5, 5, 1.0)
@@ -254,6 +261,28 @@ def test_a_built_table_is_found_again_and_nothing_is_measured_twice(pretended, m
     for again in (bench.get(pretended), bench.find(pretended)):
         assert again.result == made.result
         pd.testing.assert_frame_equal(again.frame, made.frame, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("pair", "shape"),
+    [
+        ("restormer-mambair", NetworkShape(48, "bias_free")),
+        ("uformer-mambair", UformerShape(32)),  # that of Uformer-B
+    ],
+)
+def test_a_table_is_of_its_pairs_space_and_costs_are_those_of_its_full_width(
+    pretended, pair, shape
+):
+    ctx = replace(pretended, pair=PAIRS[pair])
+    made = bench.get(ctx)
+    assert len(made.frame) == PAIRS[pair].space.n_architectures
+    assert list(made.frame.columns)[:2] == ["encoder_1", "encoder_2"]
+    parts = teacher.get()
+    assert parts.shape == shape
+    assert parts.asked == ("smoke", "denoise", pair, str(ctx.store.root))
+    front = made.front()
+    assert front[0].tolist() == [0.0, penalty(ctx.space.teacher, space=ctx.space)]
+    assert front[-1, 1] == pytest.approx(penalty(ctx.space.cheapest, space=ctx.space))
 
 
 def test_a_table_of_other_networks_is_refused(pretended, monkeypatch):
@@ -326,6 +355,6 @@ def test_the_committed_costs_are_those_of_the_columns(denoise):
     for name in ("params", "macs", "latency_ms"):
         found = costs.column(rows, name, RESTORMER)
         assert denoise[name].tolist() == pytest.approx(found.tolist(), rel=1e-12)
-    assert result.conditions == asdict(costs.Setting(costs.NetworkShape()).conditions()) | {
+    assert result.conditions == asdict(costs.Setting(NetworkShape()).conditions()) | {
         key: result.conditions[key] for key in ("cpu", "version", "threads")
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -94,6 +95,26 @@ def test_results_go_to_a_folder_of_the_profile_and_task_by_default(checkout: Pat
     write_notebook(checkout, FINISH + WRITE.replace("(out,", f"({str(place)!r},"))
     assert cli.main(["run", "01_trial", "--quiet"]) == 0
     assert (place / "01_trial.ipynb").exists()
+
+
+def test_results_of_another_pair_go_to_a_folder_of_its_own(checkout: Path):
+    place = checkout / "results" / "smoke" / "denoise-uformer"
+    finish = FINISH.replace("fast=fast)", "fast=fast, pair=pair)")
+    finish += WRITE.replace("(out,", f"({str(place)!r},")
+    write_notebook(checkout, finish, parameters=PARAMETERS + '\npair = "uformer-mambair"')
+    assert cli.main(["run", "01_trial", "--quiet"]) == 0
+    assert (place / "01_trial.ipynb").exists()
+
+
+def test_an_unknown_pair_is_refused_before_anything_runs(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout, parameters=PARAMETERS + '\npair = "uformer-mambair"')
+    assert cli.main(["run", "01_trial", "--quiet", "-p", "pair", "uformer"]) == 2
+    assert "pair is 'uformer'; expected one of restormer-mambair, uformer-mambair" in complaint(
+        capsys
+    )
+    assert not (checkout / "results").exists()
 
 
 def test_progress_on_the_terminal_enters_no_page(checkout: Path):
@@ -295,7 +316,9 @@ def test_reproduce_and_restore_pass_on_what_was_asked(
     calls: list[tuple[object, ...]] = []
     row = {"quantity": "knee", "committed": None, "reproduced": 30.12345, "difference": None}
     done = types.SimpleNamespace(rows=[row], n_found=2)
-    reproduce = types.SimpleNamespace(reproduce=lambda *asked: calls.append(asked) or done)
+    reproduce = types.SimpleNamespace(
+        reproduce=lambda *asked, pair: calls.append((*asked, pair)) or done
+    )
     evaluate = types.SimpleNamespace(restore_file=lambda *asked: calls.append(asked))
     for name, module in (("reproduce", reproduce), ("evaluate", evaluate)):
         monkeypatch.setattr(ensrepro, name, module, raising=False)
@@ -304,11 +327,36 @@ def test_reproduce_and_restore_pass_on_what_was_asked(
     told, *_, last = capsys.readouterr().out.splitlines()
     assert told == "2 results of an earlier call were taken as they are"
     assert last.split() == ["knee", "-", "30.12", "-"]
-    assert cli.main(["restore", "in.png", "out.png", "--task", "denoise"]) == 0
+    assert cli.main(["restore", "in.png", "out.png", "--pair", "uformer-mambair"]) == 0
     assert calls == [
-        ("denoise", "smoke"),
-        (Path("in.png"), Path("out.png"), "denoise", "mini"),
+        ("denoise", "smoke", "restormer-mambair"),
+        (Path("in.png"), Path("out.png"), "denoise", "mini", "uformer-mambair"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "function"),
+    [
+        (["bench"], "bench", "build"),
+        (["search", "--storage", "sqlite:///x"], "sharing", "coordinate"),
+        (["work", "a-search", "--storage", "sqlite:///x"], "sharing", "work"),
+    ],
+)
+@pytest.mark.parametrize("pair", ["restormer-mambair", "uformer-mambair"])
+def test_a_pair_is_passed_on_and_the_first_one_is_the_default(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], module: str, function: str, pair: str
+):
+    asked: list[object] = []
+
+    def called(*_names: str, pair: str, **_options: object) -> None:
+        asked.append(pair)
+        raise ValueError("far enough")
+
+    loaded = importlib.import_module(f"ensrepro.{module}")
+    monkeypatch.setattr(loaded, function, called)
+    given = [] if pair == "restormer-mambair" else ["--pair", pair]
+    assert cli.main([*command, *given]) == 1
+    assert asked == [pair]
 
 
 def test_an_error_is_one_sentence_unless_its_origin_is_asked_for(
@@ -323,7 +371,7 @@ def test_an_error_is_one_sentence_unless_its_origin_is_asked_for(
 def fail_to_reproduce(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Let `reproduce` end with the error as soon as it is called."""
 
-    def reproduce(*_asked: str) -> None:
+    def reproduce(*_asked: str, pair: str) -> None:
         raise error
 
     module = types.SimpleNamespace(reproduce=reproduce)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensrepro.config import (
+    DEFAULT_PAIR,
     PAIRS,
     PROFILES,
     RESTORMER_SCHEDULE,
@@ -77,7 +78,23 @@ def test_every_value_is_known_by_its_own_name():
         assert all(value.name == name for name, value in table.items())
     assert list(PROFILES) == ["smoke", "mini", "small", "paper"]
     assert "denoise" in TASKS
-    assert "restormer-mambair" in PAIRS
+    assert list(PAIRS) == ["restormer-mambair", "uformer-mambair"]
+    assert next(iter(PAIRS)) == DEFAULT_PAIR
+
+
+def test_the_pairs_have_the_spaces_of_their_teachers_and_folders_of_their_own():
+    # section 3.4; assumption A34
+    sizes = {name: (p.space.n_architectures, p.space.n_surrogates) for name, p in PAIRS.items()}
+    assert sizes == {"restormer-mambair": (34_560, 22), "uformer-mambair": (20_000, 21)}
+    assert PAIRS[DEFAULT_PAIR].suffix == ""  # its results were there before there were pairs
+    assert len({pair.suffix for pair in PAIRS.values()}) == len(PAIRS)
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_a_pairs_multiple_is_what_its_deepest_level_halves_to_whole_windows(pair):
+    deepest = max(stage.level for stage in pair.space.stages)
+    window = {"restormer": 1, "uformer": 8}[pair.expressive]  # Uformer, section 4.1: windows of 8
+    assert pair.multiple == window * 2**deepest
 
 
 @each_profile
@@ -93,6 +110,24 @@ def test_profiles_are_frozen_all_the_way_down(profile):
 
     assert frozen(profile)
     assert hash(profile) == hash(pickle.loads(pickle.dumps(profile)))
+
+
+@each_profile
+def test_a_profile_fits_the_first_pair_as_it_is(profile):
+    assert profile.fitted(PAIRS[DEFAULT_PAIR].multiple) == profile
+
+
+def test_mini_for_uformer_sees_as_many_pixels_in_fewer_patches():
+    mini = PROFILES["mini"].fitted(128)
+    assert mini.teacher.phases == (Phase(1600, 1, 128), Phase(800, 1, 128))
+    assert mini.pretraining.phases == (Phase(3200, 1, 128), Phase(800, 1, 128))
+    assert mini.finetune.phases == (Phase(270, 1, 128), Phase(80, 1, 128))
+    assert mini.distillation.schedule.phases == (Phase(400, 1, 128),)
+    assert (mini.distillation.n_patches, mini.distillation.patch) == (64, 128)
+    assert 64 * 128**2 == 256 * 64**2
+    assert (mini.evaluation.n_validation, mini.evaluation.validation_size) == (8, 128)
+    assert mini.evaluation.test_size is None
+    assert PROFILES["paper"].fitted(128).pretraining is None
 
 
 @each_profile

@@ -18,8 +18,8 @@ from ensrepro.config import MambaIRShape
 from ensrepro.data import Pair
 from ensrepro.models import hybrid
 from ensrepro.models.hybrid import NetworkShape, assemble, build, surrogate_stage
-from ensrepro.models.uformer import Uformer, UformerShape, uformer_space
-from ensrepro.space import RESTORMER, Space, Stage
+from ensrepro.models.uformer import UformerShape
+from ensrepro.space import RESTORMER, Space, Stage, uformer_space
 
 TINY = NetworkShape(width=8, mambair=MambaIRShape(1.0, 2, 16))
 ONE_STAGE = Space("one stage", (Stage("only", 1, 1, 0, 1, (1,)),))
@@ -50,7 +50,7 @@ def uformer():
     """One block a stage, windows of 2 pixels: images are squares of 32, 64, 96 ... pixels."""
     torch.manual_seed(0)
     shape, space = UformerShape(width=2, window=2, image_size=32), uformer_space((1,) * 9)
-    return Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space).eval()
+    return build(space.teacher, shape, space).eval()
 
 
 @pytest.fixture(scope="module")
@@ -478,6 +478,19 @@ def test_nothing_is_written_without_the_right_weights(checkout, task, profile, e
         evaluate.restore_file(checkout / "in.png", checkout / "out.png", task, profile)
     assert message in str(caught.value)
     assert not (checkout / "out.png").exists()
+
+
+def test_the_teacher_of_another_pair_is_that_of_its_own_folder(checkout):
+    place = r"smoke/denoise-uformer/teacher\.safetensors does not exist; .* of uformer-mambair"
+    with pytest.raises(FileNotFoundError, match=place):
+        evaluate.trained_teacher("denoise", "smoke", "uformer-mambair")
+    own = checkout / "weights" / "smoke" / "denoise-uformer" / "teacher.safetensors"
+    own.parent.mkdir()
+    own.write_bytes((checkout / "weights/smoke/denoise/teacher.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"denoise-uformer/teacher\.safetensors does not fit"):
+        evaluate.trained_teacher("denoise", "smoke", "uformer-mambair")
+    with pytest.raises(ValueError, match="pair is 'uformer'; expected one of restormer-mambair"):
+        evaluate.trained_teacher("denoise", "smoke", "uformer")
 
 
 def test_damaged_weights_or_images_leave_no_file(checkout):

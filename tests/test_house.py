@@ -30,16 +30,16 @@ MODULES = {
 
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
-    *("space", "pareto", "landscape", "metrics", "config", "artifacts", "weights", "paper"),
-    "claims",
+    *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
+    *("paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
         "models._scan_torch",
         "models.scan",
-        "models.restormer",
+        "models.mambair",
     ),
-    *("models.mambair", "models.hybrid", "models.uformer_windows", "models.uformer"),
+    *("models.restormer", "models.uformer_windows", "models.uformer", "models.hybrid"),
     *("models.official", "models"),
     *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
     *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "trials", "queue"),
@@ -62,7 +62,8 @@ ORDER = (
 )
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
-    *("space", "pareto", "metrics", "config", "artifacts", "weights", "paper", "claims", "tables"),
+    *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
+    *("claims", "tables"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

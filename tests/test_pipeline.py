@@ -12,7 +12,7 @@ import torch
 
 from ensrepro import artifacts, pipeline
 from ensrepro.pipeline import Run
-from ensrepro.space import RESTORMER
+from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
 from ensrepro.steps.knee import KneeChoice
 
@@ -67,6 +67,40 @@ def test_a_run_keeps_every_parameter_and_computes_nothing_by_itself(checkout):
         "task": "denoise", "profile": "smoke", "seed": 3, "out": "", "sampler": "random",
     }  # fmt: skip
     assert run.ctx.store.root == checkout
+    assert files(checkout) == {}
+
+
+def test_a_pair_is_a_parameter_where_it_is_given(checkout):
+    asked = {"task": "denoise", "profile": "smoke"}
+    first = pipeline.start("03_distillation", **asked)
+    assert first.ctx.pair.name == "restormer-mambair"
+    assert "pair" not in first.parameters
+    run = pipeline.start("10_uformer", **asked, pair="uformer-mambair")
+    assert run.parameters["pair"] == "uformer-mambair"
+    assert run.ctx.space == UFORMER
+    assert run.manifest.parent == checkout / "results" / "smoke" / "denoise-uformer"
+    assert "task denoise, pair uformer-mambair," in run.caption("Text.")
+    assert "task denoise, commit" in first.caption("Text.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"pair": "uformer"}, "pair is 'uformer'; expected one of restormer-mambair, uformer-"),
+        ({"pair": 1}, "pair is 1; expected one of restormer-mambair, uformer-mambair"),
+        ({"pair": "uformer-mambair", "stage": "refinement"}, "stage is 'refinement'; expected"),
+        ({"stage": "encoder_4"}, "stage is 'encoder_4'; expected one of encoder_1, encoder_2"),
+        (
+            {"pair": "uformer-mambair", "task": "defocus_dual"},
+            "task defocus_dual has 6 input channels; Uformer takes 3",
+        ),
+    ],
+)
+def test_what_a_pair_does_not_have_is_refused(checkout, changed, message):
+    given = {"task": "denoise", "profile": "smoke", **changed}
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        pipeline.start("10_uformer", **given)
+    assert message in str(caught.value)
     assert files(checkout) == {}
 
 

@@ -15,11 +15,13 @@ from ensrepro.space import (
     PENALTY_TABLES,
     RESTORMER,
     TEACHER,
+    UFORMER,
     Space,
     Stage,
     choice_penalty,
     penalty,
     penalty_saved,
+    uformer_space,
 )
 
 # Section 3.4 of the paper: the depths that are distilled, stage by stage (22 surrogates in all).
@@ -248,3 +250,26 @@ def test_the_saved_share_of_the_penalty_adds_up_over_stages():
     # table blocks: 8 teacher blocks become 2 surrogate blocks of 0.4, out of 44
     assert penalty_saved(architecture, ["bottleneck"]) == pytest.approx((8 - 0.8) / 44)
     assert penalty_saved(RESTORMER.teacher, names) == 0.0
+
+
+# ---------------------------------------------------------------- Uformer
+
+
+def test_a_stage_may_become_as_many_blocks_or_two_four_six_fewer():
+    space = UFORMER
+    assert [stage.name for stage in space.stages] == [
+        *("encoder_1", "encoder_2", "encoder_3", "encoder_4", "bottleneck"),
+        *("decoder_4", "decoder_3", "decoder_2", "decoder_1"),
+    ]
+    depths = [stage.depths for stage in space.stages]
+    assert depths[:5] == [(1,), (2,), (8, 6, 4, 2), (8, 6, 4, 2), (2,)]
+    assert depths[5:] == depths[:4][::-1]
+    assert space.n_surrogates == 5 * 1 + 4 * 4 == 21
+    assert space.n_architectures == 2**5 * 5**4 == 20_000
+    assert uformer_space((2,) * 9).n_architectures == 2**9
+
+
+@pytest.mark.parametrize("n_blocks", [(2,) * 8, (2, 2, 2, 0, 2, 2, 2, 2, 2)])
+def test_a_space_needs_blocks_for_nine_stages(n_blocks):
+    with pytest.raises(ValueError, match="expected 9 numbers, each at least 1"):
+        uformer_space(n_blocks)

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -44,7 +44,7 @@ def repository() -> Path:
 
 @dataclass(frozen=True)
 class Store:
-    """Where one profile and task keep their files.
+    """Where one profile and task keep their files, in folders called task + `suffix`.
 
     New files go below `root`; what is not there is read from `fallback`, usually the repository
     with the committed results (None: nothing but `root` is read).
@@ -54,17 +54,18 @@ class Store:
     task: str
     root: Path
     fallback: Path | None = None
+    suffix: str = ""
 
     def own(self, kind: str, name: str) -> Path:
         """The file below `root`: the one to write."""
-        return self.root / kind / self.profile / self.task / name
+        return self.root / kind / self.profile / f"{self.task}{self.suffix}" / name
 
     def found(self, kind: str, name: str) -> Path:
         """The file to read: the own one, else the committed one if there is one."""
         own = self.own(kind, name)
         if self.fallback is None or own.exists():
             return own
-        committed = self.fallback / kind / self.profile / self.task / name
+        committed = replace(self, root=self.fallback).own(kind, name)
         return committed if committed.exists() else own
 
     def manifest(self, step: str) -> Path:

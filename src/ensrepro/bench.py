@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 STEP = "ens-bench"
 FORMAT = 1  # raised when a column changes its meaning
 PENALTY = "blocks"  # the penalty table of the column
-N_NETWORKS = 100  # timed whole, to test that latency is additive
-SEED = 0
+N_NETWORKS, SEED = 100, 0  # random ones timed whole, to test that latency is additive
 
 # Column -> type, unit, meaning; a column for each stage stands before them.
 SCHEMA = {
@@ -78,6 +77,7 @@ class Bench:
 
     frame: pd.DataFrame
     result: BenchResult
+    space: Space = RESTORMER
 
     @property
     def quality(self) -> np.ndarray:
@@ -97,7 +97,7 @@ class Bench:
     def front(self, penalty_table: str = PENALTY, latency_budget_ms: float = 0.0) -> np.ndarray:
         """The true front, (n, 2): psnr_drop (dB) and penalty, within a budget that is not 0."""
         drop = self.quality[0, 0] - self.quality[:, 0]
-        points = landscape.points(drop, landscape.penalties(penalty_table))
+        points = landscape.points(drop, landscape.penalties(penalty_table, self.space))
         within = points[self.latency_ms <= (latency_budget_ms or np.inf)]
         return within[pareto.front(within)]
 
@@ -153,8 +153,8 @@ def store_of(task: str, profile: str, pair: str, root: Path | None = None) -> St
     """Where the table of this name is, below `root` or committed; ValueError for other names."""
     config.named("task", task, config.TASKS)
     config.named("profile", profile, config.PROFILES)
-    config.named("pair", pair, config.PAIRS)
-    return Store(profile, task, root or artifacts.repository())
+    suffix = config.named("pair", pair, config.PAIRS).suffix
+    return Store(profile, task, root or artifacts.repository(), suffix=suffix)
 
 
 def on_file(store: Store, space: Space = RESTORMER) -> Bench | None:
@@ -164,29 +164,29 @@ def on_file(store: Store, space: Space = RESTORMER) -> Bench | None:
         return None
     identity = artifacts.read_json(path)["identity"]  # whatever it is: `get` compares it
     result = artifacts.read_manifest(path, STEP, BenchResult, identity)
-    return Bench(read(path.with_name(result.file), result, space), result)
+    return Bench(read(path.with_name(result.file), result, space), result, space)
 
 
-def load(task: str, pair: str = "restormer-mambair", profile: str = "mini") -> pd.DataFrame:
+def load(task: str, pair: str = config.DEFAULT_PAIR, profile: str = "mini") -> pd.DataFrame:
     """The committed table: a row for each architecture, row i that of `space.architecture(i)`.
 
     Columns: a choice for each stage, then those of `SCHEMA`.
     """
-    found = on_file(store := store_of(task, profile, pair))
+    found = on_file(store := store_of(task, profile, pair), config.PAIRS[pair].space)
     if found is None:
         raise FileNotFoundError(
-            f"{store.manifest(STEP)} does not exist; expected a built table "
-            f"(python -m ensrepro bench --task {task} --profile {profile} makes it)"
+            f"{store.manifest(STEP)} does not exist; expected a built table (python -m ensrepro "
+            f"bench --task {task} --profile {profile} --pair {pair} makes it)"
         )
     return found.frame
 
 
-def _measured(profile: str, task: str, out: str) -> Any:
+def _measured(profile: str, task: str, pair: str, out: str) -> Any:
     """The trained parts of a task, in whichever process asks."""
     from ensrepro import exhaustive
     from ensrepro.steps import context, pool, teacher
 
-    ctx = context.open_context(profile, task, out)
+    ctx = context.open_context(profile, task, out, pair)
     trained = teacher.get(ctx)
     parts = pool.get(ctx, trained).surrogates
     return exhaustive.Measured(trained.net, parts, ctx.validation, ctx.task.protocol)
@@ -204,19 +204,18 @@ def _make(
 ) -> tuple[BenchResult, artifacts.Provenance]:
     """Measure everything, write the Parquet file, give its manifest."""
     from ensrepro import costs, exhaustive
-    from ensrepro.models.hybrid import NetworkShape
+    from ensrepro.models.hybrid import network_shape
 
     started = time.perf_counter()
     scores = exhaustive.measure_all(
-        partial(_measured, ctx.profile.name, ctx.task.name, str(ctx.store.root)),
+        partial(_measured, ctx.profile.name, ctx.task.name, ctx.pair.name, str(ctx.store.root)),
         ctx.space,
         ctx.validation,
         pieces_folder(ctx, digests),
         processes=processes,
         progress=progress,
     )
-    shape = NetworkShape(norm=ctx.task.norm, in_channels=ctx.task.in_channels)
-    setting = costs.Setting(shape)
+    setting = costs.Setting(network_shape(config.PROFILES["paper"], ctx.task, ctx.pair))
     measured = costs.measure(
         setting,
         ctx.space,
@@ -267,7 +266,7 @@ def get(
         STEP, BenchResult, identity, lambda: _make(ctx, digests, processes, n_networks, progress)
     )
     path = ctx.store.manifest(STEP).with_name(result.file)
-    return Bench(read(path, result, ctx.space), result)
+    return Bench(read(path, result, ctx.space), result, ctx.space)
 
 
 def find(ctx: Context) -> Bench | None:
@@ -281,6 +280,7 @@ def build(
     task: str,
     profile: str = "mini",
     *,
+    pair: str = config.DEFAULT_PAIR,
     out: str = "",
     processes: int | None = None,
     progress: Progress | None = None,
@@ -292,7 +292,7 @@ def build(
     """
     from ensrepro.steps import context
 
-    ctx = context.open_context(profile, task, out)
+    ctx = context.open_context(profile, task, out, pair)
     config.check_data(ctx.profile)
     n = ctx.n_processes if processes is None else processes
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:

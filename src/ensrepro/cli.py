@@ -57,13 +57,20 @@ def run_command(arguments: argparse.Namespace) -> None:
 
 
 def list_command(_arguments: argparse.Namespace) -> None:
-    """Print the notebooks with their parameters, the tasks and the profiles."""
-    rows = {"notebooks": [], "tasks": [], "profiles": []}
+    """Print the notebooks with their parameters, the tasks, the profiles and the pairs."""
+    rows = {"notebooks": [], "tasks": [], "profiles": [], "pairs": []}
     for path in sorted(notebooks().glob("[0-9]*.ipynb")):
         declared = notebook.declared_parameters(path)
         rows["notebooks"].append((path.stem, ", ".join(f"{k}={v!r}" for k, v in declared.items())))
     rows["tasks"] += [(task.name, task.what) for task in config.TASKS.values()]
     rows["profiles"] += [(profile.name, profile.price) for profile in config.PROFILES.values()]
+    rows["pairs"] += [
+        (
+            name,
+            f"{pair.space.n_architectures:,} architectures, {pair.space.n_surrogates} surrogates",
+        )
+        for name, pair in config.PAIRS.items()
+    ]
     for heading, lines in rows.items():
         print(heading)
         for name, what in lines:
@@ -83,7 +90,7 @@ def reproduce_command(arguments: argparse.Namespace) -> None:
     from ensrepro.training import DivergedError
 
     try:
-        done = reproduce(arguments.task, arguments.profile)
+        done = reproduce(arguments.task, arguments.profile, pair=arguments.pair)
     except DivergedError as error:
         raise notebook.RunError(str(error)) from error
     if done.n_found:
@@ -102,6 +109,7 @@ def bench_command(arguments: argparse.Namespace) -> None:
     made = bench.build(
         arguments.task,
         arguments.profile,
+        pair=arguments.pair,
         out=arguments.out or "",
         processes=arguments.processes,
         progress=pipeline.show_progress,
@@ -118,6 +126,7 @@ def search_command(arguments: argparse.Namespace) -> None:
         arguments.storage,
         task=arguments.task,
         profile=arguments.profile,
+        pair=arguments.pair,
         out=arguments.out or "",
         sampler=arguments.sampler,
         n_trials=arguments.n_trials,
@@ -135,6 +144,7 @@ def work_command(arguments: argparse.Namespace) -> None:
         arguments.name,
         task=arguments.task,
         profile=arguments.profile,
+        pair=arguments.pair,
         idle_seconds=arguments.idle_seconds,
         out=arguments.out or "",
     )
@@ -146,7 +156,7 @@ def restore_command(arguments: argparse.Namespace) -> None:
     from ensrepro import evaluate
 
     source, target = Path(arguments.source), Path(arguments.target)
-    evaluate.restore_file(source, target, arguments.task, arguments.profile)
+    evaluate.restore_file(source, target, arguments.task, arguments.profile, arguments.pair)
     print(shortest(target))
 
 
@@ -176,6 +186,13 @@ def sharing_commands(commands: Any) -> tuple[argparse.ArgumentParser, argparse.A
             "--storage", required=True, help="sqlite:///FILE or postgresql+psycopg://HOST/DATABASE"
         )
     return search, work
+
+
+def name_what(command: argparse.ArgumentParser) -> None:
+    """Let a command be told the task, the profile and the pair."""
+    command.add_argument("--task", choices=config.TASKS, default="denoise")
+    command.add_argument("--profile", choices=config.PROFILES, default="mini")
+    command.add_argument("--pair", choices=config.PAIRS, default=config.DEFAULT_PAIR)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -225,8 +242,7 @@ def parser() -> argparse.ArgumentParser:
     search, work = sharing_commands(commands)
     benchmark_commands.add(commands)
     for command in (reproduce, bench, search, work, restore):
-        command.add_argument("--task", choices=config.TASKS, default="denoise")
-        command.add_argument("--profile", choices=config.PROFILES, default="mini")
+        name_what(command)
     return top
 
 

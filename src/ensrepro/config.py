@@ -1,4 +1,4 @@
-"""Frozen values that say what is run and at which scale: `Profile`, `Task`, `Schedule`, `Pair`.
+"""Frozen values that say what is run and at which scale: `Profile`, `Task`, `Pair`.
 
 One code path serves every profile; nothing but these values changes between scales.
 """
@@ -6,50 +6,13 @@ One code path serves every profile; nothing but these values changes between sca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ensrepro.schedules import Distillation, Phase, Schedule, rounded_up
+from ensrepro.space import RESTORMER, UFORMER, Space
+
 Named = TypeVar("Named")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """`steps` updates on batches of `batch` square patches of `patch` pixels a side."""
-
-    steps: int
-    batch: int
-    patch: int
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Progressive training: phases in order, AdamW, L1, one cosine from `lr` down to `lr_min`.
-
-    The rate is constant for the first `hold` (a fraction of all steps), after a linear `warmup`
-    of that many steps; gradients are clipped to the L2 norm `clip`.
-    """
-
-    phases: tuple[Phase, ...]
-    lr: float
-    lr_min: float = 1e-6
-    hold: float = 0.0
-    warmup: int = 0
-    clip: float = 0.01
-    weight_decay: float = 1e-4
-    checkpoint_every: int = 100
-
-    @property
-    def n_steps(self) -> int:
-        return sum(phase.steps for phase in self.phases)
-
-    def phase_at(self, step: int) -> Phase:
-        """The phase that the 0-based `step` falls into."""
-        start = 0
-        for phase in self.phases:
-            if start <= step < start + phase.steps:
-                return phase
-            start += phase.steps
-        raise ValueError(f"step is {step}; expected 0..{self.n_steps - 1}, the schedule's steps")
 
 
 @dataclass(frozen=True)
@@ -65,21 +28,7 @@ class MambaIRShape:
     inner_multiple: int = 1
 
     def inner_width(self, channels: int) -> int:
-        return -(-int(self.expand * channels) // self.inner_multiple) * self.inner_multiple
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """How surrogates are trained, each on its own (assumptions A2, A3, A5).
-
-    The teacher is run once over `n_patches` patches of `patch` pixels a side; every step draws from
-    the cached inputs and outputs of one stage. Stages at full resolution get the longer schedule.
-    """
-
-    n_patches: int
-    patch: int
-    schedule: Schedule
-    full_resolution: Schedule
+        return rounded_up(int(self.expand * channels), self.inner_multiple)
 
 
 @dataclass(frozen=True)
@@ -119,6 +68,22 @@ class Profile:
     has_data: bool = True
     table_of: str = ""
 
+    def fitted(self, multiple: int) -> Profile:
+        """The profile for networks whose images have sides that are multiples of this.
+
+        Patches and validation crops grow as far as they must, batches and caches shrink as their
+        areas grow (assumption A35). Steps and rates stay, and test photos: restoring pads them.
+        """
+        size = rounded_up(self.evaluation.validation_size, multiple)
+        return replace(
+            self,
+            pretraining=self.pretraining and self.pretraining.fitted(multiple),
+            teacher=self.teacher.fitted(multiple),
+            distillation=self.distillation.fitted(multiple),
+            finetune=self.finetune.fitted(multiple),
+            evaluation=replace(self.evaluation, validation_size=size),
+        )
+
 
 @dataclass(frozen=True)
 class Task:
@@ -140,11 +105,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Pair:
-    """An expressive family and the efficient one that stands in for its stages."""
+    """An expressive family and the efficient one that stands in for its stages.
+
+    Images have sides that are multiples of `multiple`, stems at most `widest` channels, the width
+    of the released networks. Files are in folders called task + `suffix`.
+    """
 
     name: str
     expressive: str
     efficient: str
+    space: Space
+    multiple: int
+    widest: int
+    suffix: str
 
 
 SMOKE_SCHEDULE = Schedule((Phase(3, 2, 32),), lr=1e-3, clip=0.05, checkpoint_every=2)
@@ -254,7 +227,14 @@ PAPER = Profile(
 
 PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
-PAIRS = {"restormer-mambair": Pair("restormer-mambair", "restormer", "mambair")}
+PAIRS = {
+    pair.name: pair
+    for pair in (
+        Pair("restormer-mambair", "restormer", "mambair", RESTORMER, 8, 48, ""),
+        Pair("uformer-mambair", "uformer", "mambair", UFORMER, 128, 32, "-uformer"),
+    )
+}
+DEFAULT_PAIR = "restormer-mambair"  # the paper's own
 
 # assumption A33: norms and protocols as in the released networks' own tasks; SIDD's is float
 TASKS = {

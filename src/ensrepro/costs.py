@@ -23,7 +23,7 @@ from torch import nn
 from ensrepro import artifacts, exhaustive, latency
 from ensrepro.latency import Conditions
 from ensrepro.models.counting import macs, parameters
-from ensrepro.models.hybrid import NetworkShape, UNet, build, surrogate_stage, teacher_stage
+from ensrepro.models.hybrid import Shape, UNet, build, surrogate_stage, teacher_stage
 from ensrepro.space import TEACHER, Space, Stage
 
 GLUE = "glue"
@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]  # (what, done, of)
 class Setting:
     """Networks of `shape` on one square image of `side` pixels, on `threads` threads."""
 
-    shape: NetworkShape
+    shape: Shape
     side: int = 256
     threads: int = 1
 
@@ -60,12 +60,12 @@ class Cost:
     drift: float
 
 
-def glue(shape: NetworkShape, space: Space) -> UNet:
+def glue(shape: Shape, space: Space) -> UNet:
     """A network whose stages do nothing."""
     return UNet(shape, [nn.Identity() for _ in space.stages], space)
 
 
-def filling(stage: Stage, choice: int, shape: NetworkShape) -> nn.Module:
+def filling(stage: Stage, choice: int, shape: Shape) -> nn.Module:
     """What a choice puts into a stage, with random weights."""
     if choice == TEACHER:
         return teacher_stage(stage, shape)

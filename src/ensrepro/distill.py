@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from ensrepro import artifacts, data
 from ensrepro.config import Distillation, Phase, Schedule
-from ensrepro.models.hybrid import NetworkShape, UNet, surrogate_stage
-from ensrepro.models.mambair import zero_output
+from ensrepro.models.hybrid import Shape, UNet, surrogate_stage
 from ensrepro.space import Space, Stage
 from ensrepro.training import History, fit
 
@@ -141,7 +140,7 @@ def schedule_of(stage: Stage, settings: Distillation) -> Schedule:
     return settings.full_resolution if stage.level == 0 else settings.schedule
 
 
-def untrained(stage: Stage, depth: int, shape: NetworkShape, seed: int) -> nn.Sequential:
+def untrained(stage: Stage, depth: int, shape: Shape, seed: int) -> nn.Sequential:
     """A surrogate with MambaIR's own random start; torch's global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -151,7 +150,7 @@ def untrained(stage: Stage, depth: int, shape: NetworkShape, seed: int) -> nn.Se
 def distill(
     stage: Stage,
     depth: int,
-    shape: NetworkShape,
+    shape: Shape,
     features: StageIO,
     settings: Distillation,
     *,
@@ -163,7 +162,7 @@ def distill(
         raise ValueError(f"{stage.name}: depth is {depth}; expected one of {stage.depths}")
     surrogate = untrained(stage, depth, shape, seed)
     for block in surrogate:
-        zero_output(block)  # assumption A20: an untrained surrogate is nearly the identity
+        block.zero_output()  # assumption A20: an untrained surrogate is the identity
     history = fit(
         surrogate,
         partial(feature_batch, features, seed),
@@ -184,7 +183,7 @@ def fidelity(surrogate: nn.Module, features: StageIO) -> Fidelity:
 
 
 def _worker(
-    space: Space, shape: NetworkShape, settings: Distillation, seed: int, folder: Path, key: Key
+    space: Space, shape: Shape, settings: Distillation, seed: int, folder: Path, key: Key
 ) -> Weights:
     """Distill one surrogate on one thread, so that the number of processes changes no weight."""
     threads, (name, depth) = torch.get_num_threads(), key
@@ -205,7 +204,7 @@ def _worker(
     return Weights(arrays, done.history)
 
 
-def _unpacked(space: Space, shape: NetworkShape, key: Key, trained: Weights) -> Distilled:
+def _unpacked(space: Space, shape: Shape, key: Key, trained: Weights) -> Distilled:
     module = surrogate_stage(space.stage(key[0]), key[1], shape)
     module.load_state_dict({name: torch.from_numpy(a) for name, a in trained.arrays.items()})
     return Distilled(key, module.eval(), trained.history)
@@ -214,7 +213,7 @@ def _unpacked(space: Space, shape: NetworkShape, key: Key, trained: Weights) -> 
 def distill_many(
     keys: tuple[Key, ...],
     space: Space,
-    shape: NetworkShape,
+    shape: Shape,
     settings: Distillation,
     *,
     folder: Path,

@@ -193,7 +193,10 @@ class _Record:
 
 @torch.no_grad()
 def channel_attention_maps(network: UNet, image: Tensor) -> dict[str, StageAttention]:
-    """Attention of every stage that has any, for images (B, C_in, H, W); surrogates have none."""
+    """Attention across channels, for images (B, C_in, H, W), of every stage that has any.
+
+    Those are Restormer's: surrogates and the stages of Uformer have no entry.
+    """
     records: dict[str, _Record] = {}
     hooks = []
     for name, stage in network.stages.items():

@@ -30,7 +30,7 @@ from ensrepro.models.hybrid import (
     set_weights,
     stage_module,
 )
-from ensrepro.space import RESTORMER, Architecture
+from ensrepro.space import Architecture
 
 OVERLAP = 32  # pixels that neighboring tiles share; blended linearly
 MIB = 2**20
@@ -156,30 +156,40 @@ def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
     return np.divide(total, weight, out=total)
 
 
-def trained_teacher(task: str, profile: str) -> UNet:
+def trained_teacher(task: str, profile: str, pair: str = config.DEFAULT_PAIR) -> UNet:
     """The teacher whose weights lie in the repository; nothing is trained."""
     task_value = config.named("task", task, config.TASKS)
     profile_value = config.named("profile", profile, config.PROFILES)
-    path = Store(profile, task, artifacts.repository()).weights("teacher")
+    chosen = config.named("pair", pair, config.PAIRS)
+    store = Store(profile, task, artifacts.repository(), suffix=chosen.suffix)
+    path = store.weights("teacher")
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist; expected a trained teacher (notebook 03_distillation makes it)"
+            f"{path} does not exist; expected a trained teacher of {pair} (of "
+            f"{config.DEFAULT_PAIR}, notebook 03_distillation makes it)"
         )
-    net = build(RESTORMER.teacher, network_shape(profile_value, task_value))
+    shape = network_shape(profile_value, task_value, chosen)
+    net = build(chosen.space.teacher, shape, chosen.space)
     asked = {"step": "teacher", "profile": profile, "task": task}
     set_weights(net, weights.load_weights(path, asked), path)
     return net.eval()
 
 
 def restore_file(
-    source: Path, target: Path, task: str, profile: str, *, memory_mib: float = 2048
+    source: Path,
+    target: Path,
+    task: str,
+    profile: str,
+    pair: str = config.DEFAULT_PAIR,
+    *,
+    memory_mib: float = 2048,
 ) -> None:
     """Restore a PNG or JPEG file with the task's teacher into a new PNG file of 8 bit.
 
     Transparency and color profile are passed on; an existing target is refused.
     """
     images.check_target(target)
-    net, picture = trained_teacher(task, profile), images.read(source)
+    net, picture = trained_teacher(task, profile, pair), images.read(source)
     restored = restore(net, picture.pixels, memory_mib=memory_mib)
     images.write(target, picture._replace(pixels=restored))
 

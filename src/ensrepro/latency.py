@@ -24,7 +24,7 @@ from torch import nn
 from ensrepro.artifacts import cpu_model
 from ensrepro.config import MambaIRShape, named
 from ensrepro.models.counting import Macs, macs, parameters
-from ensrepro.models.hybrid import NetworkShape, surrogate_stage, teacher_stage
+from ensrepro.models.hybrid import Shape, surrogate_stage, teacher_stage
 from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.restormer import RestormerBlock
 from ensrepro.models.vanilla import VanillaAttentionBlock, attention_bytes
@@ -234,7 +234,7 @@ class StageCost:
     surrogates: dict[int, Macs]  # by depth, deepest first
 
 
-def stage_costs(shape: NetworkShape, side: int, space: Space = RESTORMER) -> list[StageCost]:
+def stage_costs(shape: Shape, side: int, space: Space = RESTORMER) -> list[StageCost]:
     """MACs of every choice of every stage, for a square image of `side` pixels a side."""
     costs = []
     with torch.device("meta"):

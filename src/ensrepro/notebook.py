@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ensrepro import artifacts, config
+from ensrepro.artifacts import Store
 
 Value = str | int | float | bool
 KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}
@@ -123,6 +124,8 @@ def resolved_parameters(notebook: Path, given: Sequence[tuple[str, str]]) -> dic
             config.named("task", values["task"], config.TASKS)
         if "profile" in values:
             config.check_data(config.named("profile", values["profile"], config.PROFILES))
+        if "pair" in values:
+            config.named("pair", values["pair"], config.PAIRS)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if values.get("out"):
@@ -131,11 +134,12 @@ def resolved_parameters(notebook: Path, given: Sequence[tuple[str, str]]) -> dic
 
 
 def output_folder(values: dict[str, Value]) -> Path:
-    """Where the notebook puts its manifest: `out`, else results/<profile>/<task>."""
+    """Where the notebook puts its manifest: `out`, else the folder of profile, task and pair."""
     if values.get("out"):
         return Path(str(values["out"]))
-    place = artifacts.repository() / artifacts.RESULTS
-    return place / str(values["profile"]) / str(values["task"])
+    profile, task = str(values["profile"]), str(values["task"])
+    suffix = config.PAIRS[str(values.get("pair", config.DEFAULT_PAIR))].suffix
+    return Store(profile, task, artifacts.repository(), suffix=suffix).own(artifacts.RESULTS, "")
 
 
 @contextmanager

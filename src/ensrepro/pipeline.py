@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, bench, pareto, study
 from ensrepro.bench import Bench
-from ensrepro.config import check_data
+from ensrepro.config import DEFAULT_PAIR, check_data
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
-from ensrepro.space import PENALTY_TABLES, RESTORMER
+from ensrepro.space import PENALTY_TABLES
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
@@ -30,13 +30,12 @@ from ensrepro.study import StudyResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What a notebook's own parameters may be; those that are not here are integers >= 0.
+# What a notebook's own parameters may be, beside `stage`; all others are integers >= 0.
 CHOICES: dict[str, Collection[str]] = {
     "sampler": SAMPLERS,
     "penalty_table": PENALTY_TABLES,
     "method": pareto.KNEES,
     "rule": pareto.CANDIDATE_RULES,
-    "stage": [stage.name for stage in RESTORMER.stages],
 }
 REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
 COMPARED = ("random",)  # with the sampler that was asked for
@@ -87,13 +86,14 @@ class Run:
         if self.truth is not None:
             return self.truth
         profile, task = self.ctx.profile.table_of or self.ctx.profile.name, self.ctx.task.name
-        borrowed = None
+        pair, borrowed = self.ctx.pair.name, None
         if self.ctx.profile.table_of:
-            borrowed = bench.on_file(bench.store_of(task, profile, self.ctx.pair.name))
+            borrowed = bench.on_file(bench.store_of(task, profile, pair), self.ctx.space)
         if borrowed is None:
             raise FileNotFoundError(
                 f"there is no table of all architectures for {task} in {profile}; expected one: "
-                f"python -m ensrepro bench --task {task} --profile {profile} takes an hour or two"
+                f"python -m ensrepro bench --task {task} --profile {profile} --pair {pair} takes "
+                "an hour or two"
             )
         return borrowed
 
@@ -113,6 +113,7 @@ class Run:
             self.bench.frame,
             folder,
             plan=plan,
+            space=self.ctx.space,
             processes=self.ctx.n_processes,
             progress=partial(show_progress, "study"),
         )
@@ -173,10 +174,12 @@ class Run:
         return found
 
     def caption(self, text: str) -> str:
-        """A figure's caption, with profile, task and commit."""
+        """A figure's caption, with profile, task, commit, and a pair that is not the first."""
         from ensrepro.figures import style
 
-        return style.caption(self.ctx.profile.name, self.ctx.task.name, artifacts.commit(), text)
+        pair, task = self.ctx.pair.name, self.ctx.task.name
+        subject = task if pair == DEFAULT_PAIR else f"{task}, pair {pair}"
+        return style.caption(self.ctx.profile.name, subject, artifacts.commit(), text)
 
     def show(self, figure: Figure, name: str, alt: str, text: str) -> None:
         """Display a figure with its text alternative and its caption."""
@@ -208,11 +211,12 @@ class Run:
         artifacts.write_bytes(self.manifest, text.encode() + b"\n")
 
 
-def checked(name: str, value: Parameter) -> Parameter:
+def checked(ctx: Context, name: str, value: Parameter) -> Parameter:
     """A notebook's own parameter; a ValueError or TypeError says what is allowed."""
-    if name in CHOICES:
-        if not isinstance(value, str) or value not in CHOICES[name]:
-            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(CHOICES[name])}")
+    choices = {**CHOICES, "stage": [stage.name for stage in ctx.space.stages]}
+    if name in choices:
+        if not isinstance(value, str) or value not in choices[name]:
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices[name])}")
         return value
     kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
     if isinstance(value, bool) or not isinstance(value, kind):
@@ -229,13 +233,18 @@ def start(
     profile: str,
     seed: int = 0,
     out: str = "",
+    pair: str | None = None,
     **extra: Parameter,
 ) -> Run:
-    """Check a notebook's parameters; a ValueError or TypeError says what is allowed."""
-    ctx = context.open_context(profile, task, out)
+    """Check a notebook's parameters; a ValueError or TypeError says what is allowed.
+
+    Without a `pair`, which only some notebooks have as a parameter, it is the first one.
+    """
+    ctx = context.open_context(profile, task, out, DEFAULT_PAIR if pair is None else pair)
     check_data(ctx.profile)
     parameters = {"task": task, "profile": profile, "seed": context.checked_seed(seed), "out": out}
-    own = {name: checked(name, value) for name, value in extra.items()}
+    own = {name: checked(ctx, name, value) for name, value in extra.items()}
+    own |= {} if pair is None else {"pair": pair}
     return Run(notebook, ctx, {**parameters, **own}, time.perf_counter())
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ensrepro import artifacts
-from ensrepro.artifacts import NotOnFileError, Store
-from ensrepro.config import check_data
+from ensrepro.artifacts import NotOnFileError
+from ensrepro.config import DEFAULT_PAIR, check_data
 from ensrepro.pipeline import Parameter, Run, jobs_of, seeds_of
 from ensrepro.samplers import DEFAULT
 from ensrepro.steps import baselines, context, finetune, knee
@@ -124,14 +124,16 @@ def compared(committed: Numbers, again: Numbers) -> list[dict[str, Any]]:
     return rows
 
 
-def reproduce(task: str, profile: str, root: Path | None = None) -> Reproduction:
+def reproduce(
+    task: str, profile: str, root: Path | None = None, pair: str = DEFAULT_PAIR
+) -> Reproduction:
     """Redo every step from nothing below `reproduced/` and compare with what is committed.
 
     A killed call goes on where it was.
     """
-    ctx = context.open_context(profile, task)
+    ctx = context.open_context(profile, task, pair=pair)
     check_data(ctx.profile)
-    fresh = Store(profile, task, (root or artifacts.repository() / FOLDER).absolute())
+    fresh = replace(ctx.store, root=(root or artifacts.repository() / FOLDER).absolute())
     parameters: dict[str, Parameter] = {"task": task, "profile": profile, "seed": 0, "out": ""}
     started = time.perf_counter()
     # committed results that do not fit are refused now, not after the training

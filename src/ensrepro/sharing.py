@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from ensrepro.config import DEFAULT_PAIR
 from ensrepro.ledger import Objective
 from ensrepro.pipeline import show_progress, start
 from ensrepro.queue import Queue
@@ -17,13 +18,15 @@ def coordinate(
     *,
     task: str,
     profile: str,
+    pair: str = DEFAULT_PAIR,
     out: str = "",
     sampler: str = DEFAULT,
     n_trials: int | None = None,
     seed: int = 0,
 ) -> SearchSummary:
     """Coordinate a search whose architectures `work` helps to measure; the table is not asked."""
-    run = start("search", task=task, profile=profile, seed=seed, out=out, sampler=sampler)
+    asked = {"task": task, "profile": profile, "pair": pair, "out": out}
+    run = start("search", **asked, seed=seed, sampler=sampler)
     ctx, teacher, pool = run.ctx, run.teacher, run.pool
     opened: list[Queue] = []
     with ExitStack() as stack:
@@ -54,10 +57,17 @@ def coordinate(
 
 
 def work(
-    storage: str, name: str, *, task: str, profile: str, idle_seconds: float, out: str = ""
+    storage: str,
+    name: str,
+    *,
+    task: str,
+    profile: str,
+    idle_seconds: float,
+    pair: str = DEFAULT_PAIR,
+    out: str = "",
 ) -> int:
     """Measure what the search `name` asks for; returns how many architectures that were."""
-    run = start("work", task=task, profile=profile, out=out)
+    run = start("work", task=task, profile=profile, pair=pair, out=out)
     ctx, teacher, pool = run.ctx, run.teacher, run.pool
     with Queue(storage, name, search.key(ctx, teacher, pool), ctx.space) as shared:
         return shared.work(search.objective(ctx, teacher, pool), idle_seconds=idle_seconds)

@@ -1,4 +1,4 @@
-"""The search space: stages, their choices, architectures and their penalty (section 3.4).
+"""The search spaces: stages, their choices, architectures and their penalty (section 3.4).
 
 A *choice* says what fills a stage: 0 is the teacher's own blocks, i > 0 the surrogate with
 `depths[i - 1]` state-space blocks (largest first). An *architecture* is one choice per stage.
@@ -169,6 +169,41 @@ RESTORMER = Space(
         Stage("refinement", 4, 1, 0, 2, (4, 2)),
     ),
 )
+
+# name, heads, level, width as a multiple of the stem's: the same for Uformer T, S and B
+UFORMER_POSITIONS = (
+    ("encoder_1", 1, 0, 1),
+    ("encoder_2", 2, 1, 2),
+    ("encoder_3", 4, 2, 4),
+    ("encoder_4", 8, 3, 8),
+    ("bottleneck", 16, 4, 16),
+    ("decoder_4", 16, 3, 16),
+    ("decoder_3", 8, 2, 8),
+    ("decoder_2", 4, 1, 4),
+    ("decoder_1", 2, 0, 2),
+)
+
+
+def uformer_space(n_blocks: Sequence[int]) -> Space:
+    """The nine stages of a Uformer with these numbers of blocks.
+
+    A stage of n blocks may become n, n - 2, n - 4 ... state-space blocks, as in Restormer's space.
+    """
+    if len(n_blocks) != len(UFORMER_POSITIONS) or min(n_blocks) < 1:
+        raise ValueError(
+            f"n_blocks is {tuple(n_blocks)}; expected {len(UFORMER_POSITIONS)} numbers, each at "
+            "least 1"
+        )
+    return Space(
+        "uformer",
+        tuple(
+            Stage(name, n, heads, level, factor, tuple(range(n, 0, -2)))
+            for n, (name, heads, level, factor) in zip(n_blocks, UFORMER_POSITIONS, strict=True)
+        ),
+    )
+
+
+UFORMER = uformer_space((1, 2, 8, 8, 2, 8, 8, 2, 1))  # assumption A34: Uformer-B
 
 
 @dataclass(frozen=True)

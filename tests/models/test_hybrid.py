@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from ensrepro.config import PROFILES, TASKS, MambaIRShape
+from ensrepro.config import PAIRS, PROFILES, TASKS, MambaIRShape
 from ensrepro.models.hybrid import (
+    SHAPES,
     NetworkShape,
     assemble,
     build,
@@ -18,19 +22,27 @@ from ensrepro.models.hybrid import (
 )
 from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.restormer import RestormerBlock
-from ensrepro.space import RESTORMER, Space, Stage
+from ensrepro.models.uformer import LeWinBlock, UformerShape
+from ensrepro.space import RESTORMER, UFORMER, Space, Stage
 
 TINY = NetworkShape(width=8, mambair=MambaIRShape(1.0, 2, 16))
+TINY_UFORMER = UformerShape(2, window=2, image_size=32, mambair=MambaIRShape(1.0, 2, 16))
+# of each pair: shape, space, the teacher's block, sides of an image
+EXPRESSIVE = {
+    "restormer": (TINY, RESTORMER, RestormerBlock, (16, 24)),
+    "uformer": (TINY_UFORMER, UFORMER, LeWinBlock, (32, 32)),
+}
 EXTREMES = (
-    RESTORMER.teacher,
-    RESTORMER.all_ssm,
-    RESTORMER.cheapest,
-    (0, 1, 0, 1, 0, 1, 0, 1),
-    (2, 0, 3, 0, 3, 0, 2, 0),
+    *(("restormer", a) for a in (RESTORMER.teacher, RESTORMER.all_ssm, RESTORMER.cheapest)),
+    ("restormer", (0, 1, 0, 1, 0, 1, 0, 1)),
+    ("restormer", (2, 0, 3, 0, 3, 0, 2, 0)),
+    *(("uformer", a) for a in (UFORMER.teacher, UFORMER.all_ssm, UFORMER.cheapest)),
+    ("uformer", (1, 0, 4, 0, 1, 0, 2, 0, 1)),
 )
 SAMPLE = tuple(
-    RESTORMER.architecture(int(i))
-    for i in np.random.default_rng(0).choice(RESTORMER.n_architectures, 6, replace=False)
+    (family, space.architecture(int(i)))
+    for family, (_, space, *_) in EXPRESSIVE.items()
+    for i in np.random.default_rng(0).choice(space.n_architectures, 6, replace=False)
 )
 
 
@@ -66,6 +78,26 @@ def images(n=2, h=16, w=24, channels=3):
     return torch.rand(n, channels, h, w, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.fixture(scope="module", params=EXPRESSIVE)
+def parts(request):
+    """Teacher and surrogates of a pair, an image that fits, and some hybrid that mixes them."""
+    shape, space, _, sides = EXPRESSIVE[request.param]
+    torch.manual_seed(2)
+    surrogates = {
+        (stage.name, depth): surrogate_stage(stage, depth, shape).eval()
+        for stage in space.stages
+        for depth in stage.depths
+    }
+    mixed = {"restormer": (0, 2, 0, 4, 1, 0, 0, 2), "uformer": (0, 1, 0, 4, 1, 2, 0, 0, 1)}
+    return SimpleNamespace(
+        space=space,
+        surrogates=surrogates,
+        teacher=build(space.teacher, shape, space).eval(),
+        images=images(1, *sides),
+        mixed=mixed[request.param],
+    )
+
+
 # ---------------------------------------------------------------- the released networks
 
 
@@ -96,16 +128,17 @@ def test_everything_outside_the_stages_has_the_released_number_of_parameters():
 # ---------------------------------------------------------------- every architecture
 
 
-@pytest.mark.parametrize("architecture", EXTREMES + SAMPLE, ids=RESTORMER.label)
-def test_an_architecture_builds_with_the_blocks_it_names_and_runs(architecture):
-    net = build(architecture, TINY).eval()
-    for stage, choice in zip(RESTORMER.stages, architecture, strict=True):
+@pytest.mark.parametrize(("family", "architecture"), EXTREMES + SAMPLE)
+def test_an_architecture_builds_with_the_blocks_it_names_and_runs(family, architecture):
+    shape, space, expressive, sides = EXPRESSIVE[family]
+    net = build(architecture, shape, space).eval()
+    for stage, choice in zip(space.stages, architecture, strict=True):
         blocks = net.stages[stage.name]
-        assert {type(block) for block in blocks} == {RestormerBlock if choice == 0 else VSSBlock}
+        assert {type(block) for block in blocks} == {expressive if choice == 0 else VSSBlock}
         assert len(blocks) == stage.depth(choice)
     with torch.inference_mode():
-        restored = net(images())
-    assert restored.shape == (2, 3, 16, 24)
+        restored = net(images(2, *sides))
+    assert restored.shape == (2, 3, *sides)
     assert restored.isfinite().all()
 
 
@@ -143,28 +176,40 @@ def test_a_network_has_the_same_weights_for_the_same_seed():
 # ---------------------------------------------------------------- hybrids
 
 
-def test_a_hybrid_of_teacher_choices_is_the_teacher(teacher, surrogates):
-    hybrid = assemble(teacher, surrogates, RESTORMER.teacher)
+def test_a_hybrid_of_teacher_choices_is_the_teacher(parts):
+    hybrid = assemble(parts.teacher, parts.surrogates, parts.space.teacher)
     with torch.inference_mode():
-        assert torch.equal(hybrid(images()), teacher(images()))
+        assert torch.equal(hybrid(parts.images), parts.teacher(parts.images))
 
 
-def test_a_hybrid_shares_the_very_tensors_of_its_parts(teacher, surrogates):
-    architecture = (0, 2, 0, 4, 1, 0, 0, 2)
-    hybrid = assemble(teacher, surrogates, architecture)
+def test_a_hybrid_shares_the_very_tensors_of_its_parts(parts):
+    teacher = parts.teacher
+    hybrid = assemble(teacher, parts.surrogates, parts.mixed)
     expected = {id(p) for n, p in teacher.named_parameters() if not n.startswith("stages.")}
-    for stage, choice in zip(RESTORMER.stages, architecture, strict=True):
+    for stage, choice in zip(parts.space.stages, parts.mixed, strict=True):
         part = (
             teacher.stages[stage.name]
             if choice == 0
-            else surrogates[stage.name, stage.depth(choice)]
+            else parts.surrogates[stage.name, stage.depth(choice)]
         )
         assert hybrid.stages[stage.name] is part
         expected |= {id(p) for p in part.parameters()}
     assert {id(p) for p in hybrid.parameters()} == expected
     assert not hybrid.training
-    built = {name: t.shape for name, t in build(architecture, TINY).state_dict().items()}
-    assert {name: t.shape for name, t in hybrid.state_dict().items()} == built
+    built = build(parts.mixed, teacher.shape, parts.space).state_dict()
+    assert {n: t.shape for n, t in hybrid.state_dict().items()} == {
+        n: t.shape for n, t in built.items()
+    }
+
+
+def test_surrogates_silenced_at_the_start_pass_the_features_of_any_stage_on(parts):
+    for stage in parts.space.stages:
+        surrogate = surrogate_stage(stage, stage.depths[0], parts.teacher.shape)
+        for block in surrogate:
+            block.zero_output()
+        x = torch.rand(1, parts.teacher.shape.channels(stage), 4, 4)
+        with torch.inference_mode():
+            assert torch.equal(surrogate(x), x), stage.name
 
 
 def test_assembling_leaves_the_teacher_as_it_was(teacher, surrogates):
@@ -308,6 +353,33 @@ def test_numbers_of_channels_that_do_not_fit_together_are_refused(n):
 def test_the_shape_of_a_profile_and_task():
     shape = network_shape(PROFILES["paper"], TASKS["denoise"])
     assert shape == NetworkShape(48, "bias_free", 3, 3, MambaIRShape(1.5, 16))
+
+
+def test_a_uformer_is_never_wider_than_the_released_one():
+    shapes = {
+        name: network_shape(profile, TASKS["denoise"], PAIRS["uformer-mambair"])
+        for name, profile in PROFILES.items()
+    }
+    widths = {name: shape.width for name, shape in shapes.items()}
+    assert widths == {"smoke": 8, "mini": 8, "small": 16, "paper": 32}
+    # assumption A34: Uformer-B, made for patches of 128 pixels, with the released MambaIR's blocks
+    assert shapes["paper"] == UformerShape(32, 8, 128, True, MambaIRShape(1.5, 16))
+    assert shapes["mini"] == replace(shapes["paper"], width=8, mambair=PROFILES["mini"].mambair)
+
+
+def test_a_task_of_two_views_is_refused_for_uformer():
+    with pytest.raises(
+        ValueError, match=r"^task defocus_dual has 6 input channels; Uformer takes 3$"
+    ):
+        network_shape(PROFILES["mini"], TASKS["defocus_dual"], PAIRS["uformer-mambair"])
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_every_pair_has_a_shape_whose_images_are_those_that_it_says(pair):
+    shape = network_shape(PROFILES["mini"], TASKS["denoise"], pair)
+    assert type(shape) is SHAPES[pair.expressive, pair.efficient]
+    with torch.device("meta"):
+        assert build(pair.space.teacher, shape, pair.space).multiple == pair.multiple
 
 
 def test_weights_are_set_by_name_and_refused_by_name(tmp_path):

@@ -11,8 +11,10 @@ import torch
 from golden_weights import det, image
 
 from ensrepro.models import official
-from ensrepro.models.uformer import SPACES, Uformer, UformerShape, uformer_space
+from ensrepro.models.hybrid import build
+from ensrepro.models.uformer import SPACES, UformerShape
 from ensrepro.models.uformer_windows import relative_index
+from ensrepro.space import uformer_space
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASE = "uformer_t"
@@ -38,7 +40,7 @@ def made_state(shape: UformerShape, n_blocks: tuple[int, ...]) -> dict[str, torc
     """What a release of such a network would hold."""
     torch.manual_seed(0)
     space = uformer_space(n_blocks)
-    net = Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space)
+    net = build(space.teacher, shape, space)
     state = {}
     for name, tensor in net.state_dict().items():
         name = official.released_name(name, official.UFORMER_PREFIXES)

@@ -10,18 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ensrepro.models.counting import parameters
-from ensrepro.models.hybrid import surrogate_stage
+from ensrepro.models.hybrid import UNet, build, surrogate_stage
 from ensrepro.models.mambair import VSSBlock
-from ensrepro.models.uformer import (
-    SPACES,
-    WIDTHS,
-    LeWinBlock,
-    Uformer,
-    UformerShape,
-    uformer_space,
-)
+from ensrepro.models.uformer import SPACES, WIDTHS, LeWinBlock, UformerShape
 from ensrepro.models.uformer_windows import joined, partition, relative_index, shift_mask
-from ensrepro.space import Space
+from ensrepro.space import Space, uformer_space
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,17 +34,17 @@ def seeded(module: nn.Module) -> nn.Module:
     return module
 
 
-def teacher(shape: UformerShape, space: Space) -> Uformer:
-    return Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space)
+def teacher(shape: UformerShape, space: Space) -> UNet:
+    return build(space.teacher, shape, space)
 
 
-def on_meta(variant: str, *, is_modulated: bool = True) -> Uformer:
+def on_meta(variant: str, *, is_modulated: bool = True) -> UNet:
     with torch.device("meta"):
         return teacher(UformerShape(WIDTHS[variant], is_modulated=is_modulated), SPACES[variant])
 
 
 @pytest.fixture(scope="module")
-def net() -> Uformer:
+def net() -> UNet:
     return seeded(teacher(TINY, SHALLOW)).eval()
 
 
@@ -189,29 +182,6 @@ def test_what_a_network_was_made_for_decides_what_it_makes_of_any_image(net):
         assert not torch.allclose(net(image), other(image), atol=1e-3)
 
 
-# ---------------------------------------------------------------- spaces
-
-
-def test_a_stage_may_become_as_many_blocks_or_two_four_six_fewer():
-    space = SPACES["B"]
-    assert [stage.name for stage in space.stages] == [
-        *("encoder_1", "encoder_2", "encoder_3", "encoder_4", "bottleneck"),
-        *("decoder_4", "decoder_3", "decoder_2", "decoder_1"),
-    ]
-    depths = [stage.depths for stage in space.stages]
-    assert depths[:5] == [(1,), (2,), (8, 6, 4, 2), (8, 6, 4, 2), (2,)]
-    assert depths[5:] == depths[:4][::-1]
-    assert space.n_surrogates == 5 * 1 + 4 * 4 == 21
-    assert space.n_architectures == 2**5 * 5**4 == 20_000
-    assert SPACES["T"].n_architectures == SPACES["S"].n_architectures == 2**9
-
-
-@pytest.mark.parametrize("n_blocks", [(2,) * 8, (2, 2, 2, 0, 2, 2, 2, 2, 2)])
-def test_a_space_needs_blocks_for_nine_stages(n_blocks):
-    with pytest.raises(ValueError, match="expected 9 numbers, each at least 1"):
-        uformer_space(n_blocks)
-
-
 # ---------------------------------------------------------------- the network
 
 
@@ -260,7 +230,7 @@ def test_any_stage_can_be_a_stack_of_state_space_blocks(net):
         modules[SHALLOW.stages.index(stage)] = surrogate
         assert {type(block) for block in surrogate} == {VSSBlock}
         with torch.inference_mode():
-            assert Uformer(TINY, modules, SHALLOW)(image).isfinite().all()
+            assert UNet(TINY, modules, SHALLOW)(image).isfinite().all()
 
 
 def test_one_step_of_training_reaches_every_parameter_and_lowers_the_loss():

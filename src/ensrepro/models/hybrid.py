@@ -1,111 +1,94 @@
-"""One U-Net loop over a table of stages: it builds any architecture (section 3.2).
+"""One U-Net loop over a table of stages: it builds any architecture of any pair (section 3.2).
 
-The glue (stem, down, up, reduce, output) belongs to the teacher and is shared by every hybrid.
-What leads into a stage follows from the levels of its neighbors: deeper means downsampling,
-shallower means upsampling and concatenation with the encoder's output of that level.
+What a pair's networks are made of is the answer of its shape (`Shape`). The glue (stem, down, up,
+reduce, output) belongs to the teacher and is shared by every hybrid. What leads into a stage
+follows from the levels of its neighbors: deeper means downsampling, shallower means upsampling and
+concatenation with the encoder's output of that level.
 B, C, H, W: batch, channels, height, width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensrepro.config import MambaIRShape, Profile, Task
-from ensrepro.models.mambair import VSSBlock
-from ensrepro.models.restormer import RestormerBlock
+from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair, Profile, Task
+from ensrepro.models.restormer import NetworkShape
+from ensrepro.models.uformer import UformerShape
 from ensrepro.space import RESTORMER, TEACHER, Space, Stage
 
 Surrogates = Mapping[tuple[str, int], nn.Module]  # (stage name, depth) -> stage
 
-RELEASED_MAMBAIR = MambaIRShape(expand=1.5, d_state=16)  # assumption A6
 
+class Shape(Protocol):
+    """What the networks of one pair are made of: a frozen dataclass.
 
-@dataclass(frozen=True)
-class NetworkShape:
-    """Everything that fixes the parameters of a network, apart from its architecture.
-
-    Six input channels are a dual-pixel pair: the stem's features are added before the output by a
-    1x1 convolution, and there is no residual connection from the input image.
+    Its fields fix every parameter apart from the architecture, and are part of every identity.
+    The sides of the deepest map are multiples of `window` pixels; `padding`, one of
+    evaluate.PADDINGS, makes any image fit. Blocks of a surrogate have a method `zero_output` that
+    makes them the identity.
     """
 
-    width: int = 48
-    norm: str = "with_bias"
-    in_channels: int = 3
-    out_channels: int = 3
-    mambair: MambaIRShape = RELEASED_MAMBAIR
-
-    def __post_init__(self) -> None:
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f"width is {self.width}; expected an even number of channels")
-        if self.in_channels not in (self.out_channels, 2 * self.out_channels):
-            raise ValueError(
-                f"in_channels is {self.in_channels}; expected {self.out_channels} or, for a "
-                f"dual-pixel pair, {2 * self.out_channels}"
-            )
-
+    @classmethod
+    def of(cls, profile: Profile, task: Task, width: int) -> Shape: ...
     @property
-    def is_dual_pixel(self) -> bool:
-        return self.in_channels == 2 * self.out_channels
-
-    def channels(self, stage: Stage) -> int:
-        return self.width * stage.width_factor
-
-
-def network_shape(profile: Profile, task: Task) -> NetworkShape:
-    """The shape of every network of a profile and task."""
-    return NetworkShape(
-        width=profile.width,
-        norm=task.norm,
-        in_channels=task.in_channels,
-        mambair=profile.mambair,
-    )
-
-
-def teacher_stage(stage: Stage, shape: NetworkShape) -> nn.Sequential:
-    """The stage's Restormer blocks, (B, C, H, W) -> (B, C, H, W)."""
-    channels = shape.channels(stage)
-    blocks = (RestormerBlock(channels, stage.heads, shape.norm) for _ in range(stage.n_blocks))
-    return nn.Sequential(*blocks)
+    def window(self) -> int: ...
+    @property
+    def padding(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def out_channels(self) -> int: ...
+    @property
+    def is_dual_pixel(self) -> bool: ...
+    def channels(self, stage: Stage) -> int: ...
+    def stem(self) -> nn.Module: ...
+    def downsample(self, n_in: int, n_out: int) -> nn.Module: ...
+    def upsample(self, n_in: int, n_out: int) -> nn.Module: ...
+    def output(self, channels: int) -> nn.Module: ...
+    def teacher_stage(self, stage: Stage) -> nn.Sequential: ...
+    def surrogate_stage(self, stage: Stage, depth: int) -> nn.Sequential: ...
 
 
-def surrogate_stage(stage: Stage, depth: int, shape: NetworkShape) -> nn.Sequential:
-    """`depth` MambaIR blocks, (B, C, H, W) -> (B, C, H, W)."""
-    channels = shape.channels(stage)
-    return nn.Sequential(*(VSSBlock(channels, shape.mambair) for _ in range(depth)))
+RELEASED_RESTORMER = NetworkShape()
+
+# (expressive family, efficient family) -> shape
+SHAPES = {("restormer", "mambair"): NetworkShape, ("uformer", "mambair"): UformerShape}
 
 
-def downsample(channels: int) -> nn.Sequential:
-    """(B, C, H, W) -> (B, 2C, H/2, W/2)."""
-    conv = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False)
-    return nn.Sequential(conv, nn.PixelUnshuffle(2))
+def network_shape(profile: Profile, task: Task, pair: Pair = PAIRS[DEFAULT_PAIR]) -> Shape:
+    """The shape of every network of a profile, task and pair."""
+    shape = SHAPES[pair.expressive, pair.efficient]
+    return shape.of(profile, task, min(profile.width, pair.widest))
 
 
-def upsample(channels: int) -> nn.Sequential:
-    """(B, C, H, W) -> (B, C/2, 2H, 2W)."""
-    conv = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
-    return nn.Sequential(conv, nn.PixelShuffle(2))
+def teacher_stage(stage: Stage, shape: Shape) -> nn.Sequential:
+    """The stage's blocks in the teacher, (B, C, H, W) -> (B, C, H, W)."""
+    return shape.teacher_stage(stage)
+
+
+def surrogate_stage(stage: Stage, depth: int, shape: Shape) -> nn.Sequential:
+    """`depth` blocks of the efficient family, (B, C, H, W) -> (B, C, H, W)."""
+    return shape.surrogate_stage(stage, depth)
 
 
 class UNet(nn.Module):
     """The restoration network: glue plus one module a stage; (B, C_in, H, W) -> (B, C_out, H, W).
 
-    H and W must be multiples of 8 (`evaluate.restore` pads and crops).
+    H and W are multiples of `multiple`, for Uformer also equal (`evaluate.restore` pads and crops).
     """
 
-    padding = "reflect"  # how an image of any size is made to fit, one of evaluate.PADDINGS
-
-    def __init__(
-        self, shape: NetworkShape, stages: Sequence[nn.Module], space: Space = RESTORMER
-    ) -> None:
+    def __init__(self, shape: Shape, stages: Sequence[nn.Module], space: Space = RESTORMER) -> None:
         super().__init__()
         self.shape, self.space = shape, space
-        self.stem = nn.Conv2d(shape.in_channels, shape.width, 3, padding=1, bias=False)
+        self.stem = shape.stem()
         self.stages = nn.ModuleDict(
             {stage.name: module for stage, module in zip(space.stages, stages, strict=True)}
         )
@@ -114,27 +97,31 @@ class UNet(nn.Module):
         skips: list[int] = []  # skips[level]: position of the encoder stage of that level
         self.skip_of: dict[str, int] = {}
         for position, stage in enumerate(space.stages):
+            own = shape.channels(stage)
             if stage.level > level:
-                self.down[stage.name] = downsample(channels)
+                self.down[stage.name] = shape.downsample(channels, own)
             elif stage.level < level:
-                self.up[stage.name] = upsample(channels)
                 self.skip_of[stage.name] = skips[stage.level]
-                joined = channels // 2 + shape.channels(space.stages[skips[stage.level]])
-                if joined != shape.channels(stage):  # assumption A18: not at level 1
-                    self.reduce[stage.name] = nn.Conv2d(
-                        joined, shape.channels(stage), 1, bias=False
-                    )
+                n_skip = shape.channels(space.stages[skips[stage.level]])
+                self.up[stage.name] = shape.upsample(channels, n_skip)
+                if 2 * n_skip != own:  # assumption A18: levels 3 and 2 of Restormer
+                    self.reduce[stage.name] = nn.Conv2d(2 * n_skip, own, 1, bias=False)
             if len(skips) == stage.level:
                 skips.append(position)
-            channels, level = shape.channels(stage), stage.level
+            channels, level = own, stage.level
         if shape.is_dual_pixel:
             self.skip_conv = nn.Conv2d(shape.width, channels, 1, bias=False)
-        self.output = nn.Conv2d(channels, shape.out_channels, 3, padding=1, bias=False)
+        self.output = shape.output(channels)
+
+    @property
+    def padding(self) -> str:
+        """How an image of any size is made to fit, one of evaluate.PADDINGS."""
+        return self.shape.padding
 
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
-        return 2 ** max(stage.level for stage in self.space.stages)
+        return 2 ** max(stage.level for stage in self.space.stages) * self.shape.window
 
     def enter(self, stage: Stage, stem: Tensor, outputs: Sequence[Tensor]) -> Tensor:
         """Input of a stage from the outputs of all stages before it."""
@@ -161,6 +148,11 @@ class UNet(nn.Module):
         h, w = image.shape[2:]
         if h % self.multiple or w % self.multiple:
             raise ValueError(f"image is {h}x{w} pixels; expected multiples of {self.multiple}")
+        if self.padding == "square" and h != w:
+            raise ValueError(
+                f"image is {h}x{w} pixels; expected a square whose side is a multiple of "
+                f"{self.multiple}, as `evaluate.restore` makes of any image"
+            )
 
     def forward(self, image: Tensor) -> Tensor:
         self.check(image)
@@ -172,7 +164,7 @@ class UNet(nn.Module):
 
 
 def build(
-    architecture: Sequence[int], shape: NetworkShape = NetworkShape(), space: Space = RESTORMER
+    architecture: Sequence[int], shape: Shape = RELEASED_RESTORMER, space: Space = RESTORMER
 ) -> UNet:
     """A freshly initialized network of any architecture (random weights: torch's global seed)."""
     stages = [

@@ -135,14 +135,17 @@ class VSSBlock(nn.Module):
         enhanced = self.conv_blk(self.ln_2(x).permute(0, 3, 1, 2))  # (B, C, H, W)
         return (x * self.skip_scale2).permute(0, 3, 1, 2) + enhanced
 
+    def zero_output(self) -> None:
+        """Silence both branches, so that the block starts as the identity.
 
-def zero_output(block: VSSBlock) -> VSSBlock:
-    """Silence both branches, so that the block starts as the identity; gives the block back.
+        Distillation starts there: an untrained surrogate passes the teacher's features unchanged.
+        """
+        last = self.conv_blk.cab[2]
+        with torch.no_grad():
+            for parameter in (self.self_attention.out_proj.weight, last.weight, last.bias):
+                parameter.zero_()
 
-    Distillation starts there: an untrained surrogate passes the teacher's features on unchanged.
-    """
-    last = block.conv_blk.cab[2]
-    with torch.no_grad():
-        for parameter in (block.self_attention.out_proj.weight, last.weight, last.bias):
-            parameter.zero_()
-    return block
+
+def state_space_stage(channels: int, depth: int, shape: MambaIRShape) -> nn.Sequential:
+    """`depth` MambaIR blocks, (B, C, H, W) -> (B, C, H, W)."""
+    return nn.Sequential(*(VSSBlock(channels, shape) for _ in range(depth)))

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from ensrepro.config import MambaIRShape
 from ensrepro.models.hybrid import NetworkShape, UNet, build
-from ensrepro.models.uformer import POSITIONS, Uformer, UformerShape, uformer_space
+from ensrepro.models.uformer import UformerShape
 from ensrepro.models.uformer_windows import relative_index
-from ensrepro.space import RESTORMER
+from ensrepro.space import RESTORMER, UFORMER, uformer_space
 
 State = Mapping[str, Tensor]
 
@@ -218,7 +218,7 @@ def uformer_window(state: State) -> int:
     return (math.isqrt(mode(rows)) + 1) // 2
 
 
-def uformer(state: State, image_size: int) -> Uformer:
+def uformer(state: State, image_size: int) -> UNet:
     """A released Uformer state dict -> the network in eval mode.
 
     `image_size` (pixels) is what the weights do not tell: it decides which windows are shifted. The
@@ -232,16 +232,16 @@ def uformer(state: State, image_size: int) -> Uformer:
             f"{UformerShape.in_channels}, since Uformer adds its output to the image"
         )
     convolutional = [name for name in state if ".attn.qkv.to_q.depthwise." in name]
-    if convolutional:
+    if convolutional:  # assumption A37
         raise ValueError(
             f"{convolutional[0]} belongs to a convolutional token projection; expected the linear "
             "one of Uformer T, S and B"
         )
-    space = uformer_space([uformer_blocks(state, name) for name, *_ in POSITIONS])
+    space = uformer_space([uformer_blocks(state, stage.name) for stage in UFORMER.stages])
     is_modulated = any(name.endswith(".modulator.weight") for name in state)
     shape = UformerShape(width, uformer_window(state), image_size, is_modulated)
     with torch.device("meta"):
-        net = Uformer(shape, [shape.teacher_stage(stage) for stage in space.stages], space)
+        net = build(space.teacher, shape, space)
     names = (released_name(name, UFORMER_PREFIXES) for name in net.state_dict())
     index = relative_index(shape.window)
     constants = {n.replace(BIAS_TABLE, INDEX): index for n in names if n.endswith(BIAS_TABLE)}

@@ -1,16 +1,22 @@
-"""The Restormer block: attention across channels and a gated feed-forward (section 3.1).
+"""Restormer: attention across channels and a gated feed-forward (sections 3.1 and 3.2).
 
 Every block maps (B, C, H, W) -> (B, C, H, W). Parameter names are those of the released weights.
+`NetworkShape` says what its networks and their hybrids are made of; no convolution has a bias.
 B, C, H, W: batch, channels, height, width; L = H * W; h: hidden width of the feed-forward.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ensrepro.config import named
+from ensrepro.config import MambaIRShape, Profile, Task, named
+from ensrepro.models.mambair import RELEASED, state_space_stage
+from ensrepro.space import Stage
 
 EXPANSION = 2.66  # hidden width of the feed-forward, as a multiple of C
 EPS = 1e-5
@@ -122,3 +128,72 @@ class RestormerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         return x + self.ffn(self.norm2(x))
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Everything that fixes the parameters of a network, apart from its architecture.
+
+    Six input channels are a dual-pixel pair: the stem's features are added before the output by a
+    1x1 convolution, and there is no residual connection from the input image.
+    """
+
+    width: int = 48
+    norm: str = "with_bias"
+    in_channels: int = 3
+    out_channels: int = 3
+    mambair: MambaIRShape = RELEASED  # assumption A6
+
+    window: ClassVar[int] = 1
+    padding: ClassVar[str] = "reflect"
+
+    def __post_init__(self) -> None:
+        if self.width < 2 or self.width % 2:
+            raise ValueError(f"width is {self.width}; expected an even number of channels")
+        if self.in_channels not in (self.out_channels, 2 * self.out_channels):
+            raise ValueError(
+                f"in_channels is {self.in_channels}; expected {self.out_channels} or, for a "
+                f"dual-pixel pair, {2 * self.out_channels}"
+            )
+
+    @classmethod
+    def of(cls, profile: Profile, task: Task, width: int) -> NetworkShape:
+        """The shape of every network of a profile and task."""
+        return cls(width, task.norm, task.in_channels, mambair=profile.mambair)
+
+    @property
+    def is_dual_pixel(self) -> bool:
+        return self.in_channels == 2 * self.out_channels
+
+    def channels(self, stage: Stage) -> int:
+        return self.width * stage.width_factor
+
+    def stem(self) -> nn.Conv2d:
+        """(B, C_in, H, W) -> (B, C, H, W)."""
+        return nn.Conv2d(self.in_channels, self.width, 3, padding=1, bias=False)
+
+    def downsample(self, n_in: int, n_out: int) -> nn.Sequential:
+        """(B, n_in, H, W) -> (B, n_out, H/2, W/2)."""
+        conv = nn.Conv2d(n_in, n_out // 4, 3, padding=1, bias=False)
+        return nn.Sequential(conv, nn.PixelUnshuffle(2))
+
+    def upsample(self, n_in: int, n_out: int) -> nn.Sequential:
+        """(B, n_in, H, W) -> (B, n_out, 2H, 2W)."""
+        conv = nn.Conv2d(n_in, 4 * n_out, 3, padding=1, bias=False)
+        return nn.Sequential(conv, nn.PixelShuffle(2))
+
+    def output(self, channels: int) -> nn.Conv2d:
+        """(B, C, H, W) -> (B, C_out, H, W)."""
+        return nn.Conv2d(channels, self.out_channels, 3, padding=1, bias=False)
+
+    def teacher_stage(self, stage: Stage) -> nn.Sequential:
+        """The stage's Restormer blocks, (B, C, H, W) -> (B, C, H, W)."""
+        blocks = (
+            RestormerBlock(self.channels(stage), stage.heads, self.norm)
+            for _ in range(stage.n_blocks)
+        )
+        return nn.Sequential(*blocks)
+
+    def surrogate_stage(self, stage: Stage, depth: int) -> nn.Sequential:
+        """`depth` MambaIR blocks, (B, C, H, W) -> (B, C, H, W)."""
+        return state_space_stage(self.channels(stage), depth, self.mambair)

@@ -7,22 +7,24 @@ here as there, encoders feed decoders of twice their width, so nothing is reduce
 Every other block shifts its windows by half a window, unless the whole map is one window at the
 size that the network is made for: `image_size` decides that, and weights do not carry it. The
 released training also skips blocks at random; that is left out, since a training here must be a
-pure function of its seed and step.
+pure function of its seed and step (assumption A35).
+
+Images are squares whose side is a multiple of 16 windows, or 128 pixels. The released test code
+puts any other image into the middle of the smallest such square, filled with zeros, and cuts the
+result out of it (`evaluate.restore` does).
 B, C, H, W: batch, channels, height, width; N: pixels of a window; n: windows of an image;
 h: hidden width of the feed-forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ensrepro.config import MambaIRShape
-from ensrepro.models.hybrid import UNet
-from ensrepro.models.mambair import RELEASED
+from ensrepro.config import MambaIRShape, Profile, Task
+from ensrepro.models.mambair import RELEASED, state_space_stage
 from ensrepro.models.uformer_windows import (
     WindowAttention,
     joined,
@@ -30,50 +32,18 @@ from ensrepro.models.uformer_windows import (
     partition,
     shift_mask,
 )
-from ensrepro.space import Space, Stage
+from ensrepro.space import UFORMER, Stage, uformer_space
 
 EXPANSION = 4  # hidden width of the feed-forward, as a multiple of C
-DEEPEST = 4  # level of the bottleneck
 DOWN_KERNEL, DOWN_PADDING, STRIDE = 4, 1, 2
-
-# name, heads, level, width as a multiple of the stem's: the same for T, S and B
-POSITIONS = (
-    ("encoder_1", 1, 0, 1),
-    ("encoder_2", 2, 1, 2),
-    ("encoder_3", 4, 2, 4),
-    ("encoder_4", 8, 3, 8),
-    ("bottleneck", 16, DEEPEST, 16),
-    ("decoder_4", 16, 3, 16),
-    ("decoder_3", 8, 2, 8),
-    ("decoder_2", 4, 1, 4),
-    ("decoder_1", 2, 0, 2),
-)
+DEEPEST = max(stage.level for stage in UFORMER.stages)
 MODULATED = ("decoder_4", "decoder_3", "decoder_2", "decoder_1")  # stages that have modulators
-
-
-def uformer_space(n_blocks: Sequence[int]) -> Space:
-    """The nine stages with these numbers of blocks.
-
-    A stage of n blocks may become n, n - 2, n - 4 ... state-space blocks, as in Restormer's space.
-    """
-    if len(n_blocks) != len(POSITIONS) or min(n_blocks) < 1:
-        raise ValueError(
-            f"n_blocks is {tuple(n_blocks)}; expected {len(POSITIONS)} numbers, each at least 1"
-        )
-    return Space(
-        "uformer",
-        tuple(
-            Stage(name, n, heads, level, factor, tuple(range(n, 0, -2)))
-            for n, (name, heads, level, factor) in zip(n_blocks, POSITIONS, strict=True)
-        ),
-    )
-
 
 WIDTHS = {"T": 16, "S": 32, "B": 32}
 SPACES = {
     "T": uformer_space((2,) * 9),
     "S": uformer_space((2,) * 9),
-    "B": uformer_space((1, 2, 8, 8, 2, 8, 8, 2, 1)),
+    "B": UFORMER,
 }
 
 
@@ -108,7 +78,7 @@ class LeWinBlock(nn.Module):
         self.side, self.shift = side, shift
         self.modulator = nn.Embedding(side * side, channels) if is_modulated else None
         if self.modulator is not None:
-            nn.init.zeros_(self.modulator.weight)
+            nn.init.zeros_(self.modulator.weight)  # assumption A35
         self.norm1 = nn.LayerNorm(channels)
         self.attn = WindowAttention(channels, heads, side)
         self.norm2 = nn.LayerNorm(channels)
@@ -150,6 +120,7 @@ class UformerShape:
     in_channels: ClassVar[int] = 3
     out_channels: ClassVar[int] = 3
     is_dual_pixel: ClassVar[bool] = False
+    padding: ClassVar[str] = "square"
 
     def __post_init__(self) -> None:
         for name, least in (("width", 1), ("window", 2)):
@@ -164,6 +135,16 @@ class UformerShape:
                 "the images that the network was trained on: it decides which windows are shifted, "
                 "and weights do not tell it"
             )
+
+    @classmethod
+    def of(cls, profile: Profile, task: Task, width: int) -> UformerShape:
+        """The shape of every network of a profile and task."""
+        if task.in_channels != cls.in_channels:
+            raise ValueError(
+                f"task {task.name} has {task.in_channels} input channels; Uformer takes "
+                f"{cls.in_channels}"
+            )
+        return cls(width, mambair=profile.mambair)
 
     def channels(self, stage: Stage) -> int:
         return self.width * stage.width_factor
@@ -201,53 +182,6 @@ class UformerShape:
             )
         )
 
-
-class Uformer(UNet):
-    """The network: glue plus one module a stage; (B, C_in, H, W) -> (B, C_out, H, W).
-
-    Images are squares whose side is a multiple of 128, or of 16 windows. The released test code
-    puts any other image into the middle of the smallest such square, filled with zeros, and cuts
-    the result out of it (`evaluate.restore` does).
-    """
-
-    padding = "square"  # how an image of any size is made to fit, one of evaluate.PADDINGS
-
-    def __init__(
-        self, shape: UformerShape, stages: Sequence[nn.Module], space: Space = SPACES["B"]
-    ) -> None:
-        nn.Module.__init__(self)  # the glue is another than that of UNet, the loop is not
-        self.shape, self.space = shape, space
-        self.stem = shape.stem()
-        self.stages = nn.ModuleDict(
-            {stage.name: module for stage, module in zip(space.stages, stages, strict=True)}
-        )
-        self.down, self.up, self.reduce = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
-        channels, level = shape.width, 0
-        skips: list[int] = []  # skips[level]: position of the encoder stage of that level
-        self.skip_of: dict[str, int] = {}
-        for position, stage in enumerate(space.stages):
-            if stage.level > level:
-                self.down[stage.name] = shape.downsample(channels, shape.channels(stage))
-            elif stage.level < level:
-                self.skip_of[stage.name] = skips[stage.level]
-                n_skip = shape.channels(space.stages[skips[stage.level]])
-                self.up[stage.name] = shape.upsample(channels, n_skip)
-            if len(skips) == stage.level:
-                skips.append(position)
-            channels, level = shape.channels(stage), stage.level
-        self.output = shape.output(channels)
-
-    @property
-    def multiple(self) -> int:
-        """The side of the input must be a multiple of this."""
-        return super().multiple * self.shape.window
-
-    def check(self, image: Tensor) -> None:
-        """A ValueError if the network cannot take this image."""
-        super().check(image)
-        h, w = image.shape[2:]
-        if h != w:
-            raise ValueError(
-                f"image is {h}x{w} pixels; expected a square whose side is a multiple of "
-                f"{self.multiple}, as `evaluate.restore` makes of any image"
-            )
+    def surrogate_stage(self, stage: Stage, depth: int) -> nn.Sequential:
+        """`depth` MambaIR blocks of the stage's width, (B, C, H, W) -> (B, C, H, W)."""
+        return state_space_stage(self.channels(stage), depth, self.mambair)  # assumption A36

@@ -1,4 +1,4 @@
-"""What all steps of one profile and task share: names checked, images, files, weights."""
+"""What all steps of one profile, task and pair share: names checked, images, files, weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import nn
 
 from ensrepro import artifacts, config, data, evaluate, training, weights
 from ensrepro.artifacts import Provenance, Store
-from ensrepro.config import PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
-from ensrepro.models.hybrid import NetworkShape, UNet, network_shape, set_weights
-from ensrepro.space import RESTORMER, Space
+from ensrepro.config import DEFAULT_PAIR, PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
+from ensrepro.models.hybrid import Shape, UNet, network_shape, set_weights
+from ensrepro.space import Space
 from ensrepro.training import History
 
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
 
 @dataclass(frozen=True)
 class Context:
-    """One profile and task, and where their files are.
+    """One profile, task and pair, and where their files are.
 
     Without `may_compute` a result that is not on file is a NotOnFileError.
     """
@@ -42,11 +42,11 @@ class Context:
 
     @property
     def space(self) -> Space:
-        return RESTORMER
+        return self.pair.space
 
     @property
-    def shape(self) -> NetworkShape:
-        return network_shape(self.profile, self.task)
+    def shape(self) -> Shape:
+        return network_shape(self.profile, self.task, self.pair)
 
     @cached_property
     def validation(self) -> list[data.Pair]:
@@ -131,23 +131,27 @@ def checked_seed(seed: object) -> int:
     return seed
 
 
-def open_context(profile: str = "mini", task: str = "denoise", out: str | Path = "") -> Context:
-    """The context of a profile and task, by name.
+def open_context(
+    profile: str = "mini",
+    task: str = "denoise",
+    out: str | Path = "",
+    pair: str = DEFAULT_PAIR,
+) -> Context:
+    """The context of a profile, task and pair, by name; the profile is fitted to the pair.
 
     New files go below `out`, or into the repository if it is empty; committed results are read
     from the repository wherever `out` has none.
     """
-    chosen = config.named("profile", profile, PROFILES)
+    profile_value = config.named("profile", profile, PROFILES)
     task_value = config.named("task", task, TASKS)
+    pair_value = config.named("pair", pair, PAIRS)
     if not isinstance(out, (str, Path)):
         raise TypeError(f"out is {out!r}; expected the path of a folder, or an empty string")
     repository = artifacts.repository()
-    store = (
-        Store(profile, task, Path(out).absolute(), repository)
-        if str(out)
-        else Store(profile, task, repository)
-    )
-    return Context(chosen, task_value, PAIRS["restormer-mambair"], store)
+    root, fallback = (Path(out).absolute(), repository) if str(out) else (repository, None)
+    store = Store(profile, task, root, fallback, pair_value.suffix)
+    network_shape(profile_value, task_value, pair_value)  # refuses a task that the pair cannot have
+    return Context(profile_value.fitted(pair_value.multiple), task_value, pair_value, store)
 
 
 def numpy_state(module: nn.Module) -> dict[str, np.ndarray]:

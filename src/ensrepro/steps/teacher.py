@@ -1,4 +1,4 @@
-"""Step 1, the teacher: a Restormer trained on the task (section 3.2).
+"""Step 1, the teacher: a network of the pair's expressive family trained on the task (3.2).
 
 A small teacher does not start from random weights (assumption A27): either it is trained on an
 easier degradation first, which is a step with a manifest and weights of its own, or it takes the
@@ -73,7 +73,8 @@ def untrained(ctx: Context) -> UNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         net = build(ctx.space.teacher, ctx.shape, ctx.space)
-    nn.init.zeros_(net.output.weight)
+    for parameter in net.output.parameters():
+        nn.init.zeros_(parameter)
     return net
 
 
