@@ -169,7 +169,7 @@ def test_the_committed_table_is_loaded_by_name(committed):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"task": "derain"}, "task is 'derain'; expected one of denoise"),
+        ({"task": "dehaze"}, "task is 'dehaze'; expected one of denoise"),
         ({"profile": "Mini"}, "profile is 'Mini'; expected one of smoke, mini, small, paper"),
         ({"pair": "uformer"}, "pair is 'uformer'; expected one of restormer-mambair, uformer-m"),
         ({"task": None}, "task is None"),

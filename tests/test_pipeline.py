@@ -36,7 +36,7 @@ def files(root: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"task": "derain"}, ValueError, "task is 'derain'; expected one of denoise"),
+        ({"task": "dehaze"}, ValueError, "task is 'dehaze'; expected one of denoise"),
         ({"task": 1}, ValueError, "task is 1; expected one of denoise"),
         ({"profile": "huge"}, ValueError, "profile is 'huge'; expected one of smoke, mini"),
         ({"profile": None}, ValueError, "profile is None; expected one of smoke, mini"),

@@ -516,7 +516,7 @@ def test_committed_results_are_read_and_new_ones_written_elsewhere(made, tmp_pat
     ("arguments", "expected"),
     [
         (("Mini", "denoise"), "profile is 'Mini'; expected one of smoke, mini, small, paper"),
-        (("mini", "derain"), "task is 'derain'; expected one of denoise"),
+        (("mini", "dehaze"), "task is 'dehaze'; expected one of denoise"),
         ((3, "denoise"), "profile is 3"),
         (("mini", None), "task is None"),
     ],
