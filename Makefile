@@ -33,7 +33,7 @@ endif
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune 11_landscape 12_samplers
+NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune 11_landscape 12_samplers 13_tasks
 
 .PHONY: help setup book site run list reproduce test bench lint format sync pins clean distclean
 
@@ -78,6 +78,7 @@ bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/scan.py $(ARGS)
 	@'$(PY)' benchmarks/memory.py
 	@'$(PY)' benchmarks/search.py
+	@'$(PY)' benchmarks/export.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .
@@ -94,7 +95,7 @@ pins: ## write requirements/*.txt from the versions that are installed now
 	@'$(PY)' requirements/pin.py
 
 clean: ## delete the built site and caches; results, weights and .venv stay
-	@rm -rf _build book/notebooks .pytest_cache .ruff_cache .hypothesis
+	@rm -rf _build book/notebooks book/tasks .pytest_cache .ruff_cache .hypothesis
 	@find src tests notebooks benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || :
 
 distclean: clean ## delete .venv too

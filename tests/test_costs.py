@@ -28,9 +28,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, ...]] = []
+        self.warm_ups: list[int] = []
 
     def __call__(self, module, x, runs, seconds, warm_up) -> latency.Timing:
         self.calls.append(tuple(x.shape))
+        self.warm_ups.append(warm_up)
         return latency.summarize([1e-3 * len(self.calls)] * 3)
 
 
@@ -91,10 +93,11 @@ def test_every_choice_is_timed_once_at_its_own_resolution(clock, tmp_path):
     own = {"encoder_1": (8, 16), "bottleneck": (16, 8), "refinement": (16, 16)}
     expected = [(1, 3, 16, 16)]
     expected += [(1, own[row.stage][0], *[own[row.stage][1]] * 2) for row in found.costs[1:]]
-    assert clock.calls == expected + [(1, 3, 16, 16)] * 4  # the first network does not count
+    assert clock.calls == expected + [(1, 3, 16, 16)] * 3
+    assert set(clock.warm_ups) == {costs.WARM_UP}  # whole networks too
     assert [row.latency_ms for row in found.costs] == pytest.approx(range(1, N_CHOICES + 1))
     assert [row["number"] for row in found.networks] == costs.sampled(SMALL, 3, seed=0)
-    assert [row["latency_ms"] for row in found.networks] == pytest.approx([14, 15, 16])
+    assert [row["latency_ms"] for row in found.networks] == pytest.approx([13, 14, 15])
 
 
 def test_sampled_networks_are_different_ones_by_the_seed_and_more_go_on_from_fewer():
@@ -123,9 +126,9 @@ def test_what_the_checkpoint_holds_is_not_measured_again(clock, tmp_path):
         measure(path, progress=stop)
     assert seen[-1] == ("latency of choices", 5, N_CHOICES)
     whole = measure(path)
-    assert len(clock.calls) == N_CHOICES + 1 + 3  # five before, the rest after
+    assert len(clock.calls) == N_CHOICES + 3  # five before, the rest after
     assert measure(path) == whole
-    assert len(clock.calls) == N_CHOICES + 1 + 3
+    assert len(clock.calls) == N_CHOICES + 3
     assert whole.costs[4].latency_ms == pytest.approx(5)
 
 
@@ -153,7 +156,7 @@ def test_another_version_of_torch_is_another_condition(clock, tmp_path, monkeypa
     measure(path)
     monkeypatch.setattr(torch, "__version__", "0.0")
     measure(path)
-    assert len(clock.calls) == 2 * (N_CHOICES + 1 + 3)
+    assert len(clock.calls) == 2 * (N_CHOICES + 3)
     assert json.loads(path.read_text())["identity"]["conditions"]["version"] == "0.0"
 
 

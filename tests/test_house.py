@@ -46,6 +46,7 @@ ORDER = (
     *("erf", "latency", "costs", "tables", "figures"),
     *(
         "steps",
+        "export",
         "bench",
         "truth",
         "comparison",
@@ -72,6 +73,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "mamba_ssm": "mamba-ssm",
     "PIL": "pillow",
+    "google": "protobuf",  # google.protobuf, whose error says that a file is no ONNX
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "llvmlite": "numba",  # numba is built on it and pins it
