@@ -147,6 +147,21 @@ def untrained(stage: Stage, depth: int, shape: Shape, seed: int) -> nn.Sequentia
         return surrogate_stage(stage, depth, shape)
 
 
+def imitate(
+    surrogate: nn.Sequential,
+    features: StageIO,
+    schedule: Schedule,
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+) -> History:
+    """Train any stack of blocks on features, from a start that is the identity (assumption A20)."""
+    for block in surrogate:
+        block.zero_output()
+    batch = partial(feature_batch, features, seed)
+    return fit(surrogate, batch, schedule, seed=seed, checkpoint=checkpoint)
+
+
 def distill(
     stage: Stage,
     depth: int,
@@ -161,15 +176,8 @@ def distill(
     if depth not in stage.depths:
         raise ValueError(f"{stage.name}: depth is {depth}; expected one of {stage.depths}")
     surrogate = untrained(stage, depth, shape, seed)
-    for block in surrogate:
-        block.zero_output()  # assumption A20: an untrained surrogate is the identity
-    history = fit(
-        surrogate,
-        partial(feature_batch, features, seed),
-        schedule_of(stage, settings),
-        seed=seed,
-        checkpoint=checkpoint,
-    )
+    schedule = schedule_of(stage, settings)
+    history = imitate(surrogate, features, schedule, seed=seed, checkpoint=checkpoint)
     return Distilled((stage.name, depth), surrogate, history)
 
 
