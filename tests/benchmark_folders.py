@@ -167,6 +167,15 @@ FOLDERS = (
     released("rain100l", "Datasets/test/Rain100L", ["2", "10"]),
     Folder(
         "rain100l",
+        "original",
+        tuple(
+            (f"rain_light_test/rain/norain-{n}.png", f"rain_light_test/norain/norain-{n}.png")
+            for n in (2, 10)
+        ),
+        ("norain-2", "norain-10"),
+    ),
+    Folder(
+        "rain100l",
         "original-flat",
         tuple((f"Rain100L/rain-{n}.png", f"Rain100L/norain-{n}.png") for n in ("002", "010")),
         ("002", "010"),

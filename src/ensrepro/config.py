@@ -241,23 +241,43 @@ TASKS = {
     task.name: task
     for task in (
         Task(
-            *("denoise", "sensor noise of a night shot", 3, "bias_free", "sidd"),
+            name="denoise",
+            what="sensor noise of a night shot",
+            in_channels=3,
+            norm="bias_free",
+            protocol="sidd",
             first_learns="white_noise",
         ),
         Task(
-            *("derain", "rain: streaks, and a veil of far drops", 3, "with_bias", "derain_y"),
+            name="derain",
+            what="rain: streaks, and a veil of far drops",
+            in_channels=3,
+            norm="with_bias",
+            protocol="derain_y",
             starts_from="denoise",
         ),
         Task(
-            *("deblur", "motion blur of a shaking camera", 3, "with_bias", "matlab_rgb"),
+            name="deblur",
+            what="motion blur of a shaking camera",
+            in_channels=3,
+            norm="with_bias",
+            protocol="matlab_rgb",
             starts_from="denoise",
         ),
         Task(
-            *("defocus", "defocus of a wide aperture", 3, "with_bias", "dpdd"),
+            name="defocus",
+            what="defocus of a wide aperture",
+            in_channels=3,
+            norm="with_bias",
+            protocol="dpdd",
             starts_from="deblur",
         ),
         Task(
-            *("defocus_dual", "the same, seen by a dual-pixel sensor", 6, "with_bias", "dpdd"),
+            name="defocus_dual",
+            what="the same, seen by a dual-pixel sensor",
+            in_channels=6,
+            norm="with_bias",
+            protocol="dpdd",
             starts_from="deblur",
         ),
     )

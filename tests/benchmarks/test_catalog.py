@@ -54,6 +54,19 @@ def test_an_unknown_benchmark_is_refused_with_the_names():
         catalog.benchmark("bsd68")
 
 
+def test_no_value_is_made_from_a_bare_list_of_texts():
+    """Four texts in a row that a reader has to count: `*("a", "b", ...)` in a call."""
+    found = [
+        f"{path.name}:{call.lineno}"
+        for path in (SOURCE / "benchmarks").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        for given in call.args
+        if isinstance(given, ast.Starred) and isinstance(given.value, ast.Tuple)
+    ]
+    assert found == []
+
+
 def test_tiles_that_their_margins_use_up_are_refused():
     with pytest.raises(ValueError, match="tile is 64; expected at least 129 pixels"):
         Inference(tile=64, margin=64)

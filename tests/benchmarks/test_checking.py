@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import replace
 
@@ -141,6 +142,33 @@ def test_a_photo_of_16_bits_in_an_8_bit_set_is_refused(tmp_path):
     write_image(tmp_path / one.images[0][0], np.zeros((H, W, 3), np.uint16))
     (problem,) = checking.inspect(tiny, tmp_path).problems
     assert problem.what.endswith("has 16 bits a channel; expected 8")
+
+
+def changed_by_one_byte(path):
+    """The same file but for its last byte; its size and its time stay."""
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+
+
+def test_a_file_of_other_content_and_the_same_size_makes_another_set(tmp_path):
+    one = folder("test2800")
+    found = checking.inspect(build(one, tmp_path), tmp_path)
+    before = found.digest()
+    assert checking.inspect(found.benchmark, tmp_path).digest() == before
+    for path in one.images[0]:
+        changed_by_one_byte(tmp_path / path)
+        assert found.digest() != before
+        before = found.digest()
+
+
+def test_a_changed_file_of_blocks_makes_another_set(tmp_path):
+    found = checking.inspect(write_blocks(tmp_path), tmp_path)
+    before = found.digest()
+    changed_by_one_byte(tmp_path / f"{CLEAN}.mat")
+    assert found.digest() != before
 
 
 # ---------------------------------------------------------------- SIDD

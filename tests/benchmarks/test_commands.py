@@ -6,6 +6,7 @@ import argparse
 import zipfile
 
 import pytest
+import torch
 from benchmark_folders import build, folder
 
 from ensrepro.benchmarks import catalog, commands
@@ -61,6 +62,30 @@ def test_the_input_itself_is_evaluated_when_no_network_is_named(tiny, tmp_path, 
 def test_a_profile_of_another_task_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(ValueError, match="gopro is a benchmark of the task deblur"):
         call("evaluate", "gopro", tmp_path / "absent", "--profile", "mini", "--task", "denoise")
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(
+    tmp_path, monkeypatch, device
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=f"device is '{device}'; .* expected cpu"):
+        call("evaluate", "test100", tmp_path / "absent", "--device", device)
+
+
+def test_a_uformer_is_evaluated_with_its_image_size(tiny, tmp_path, capsys, uformer_file):
+    size = ("--image-size", "128")
+    call("evaluate", "test100", tiny, "--weights", uformer_file, *size, "--out", tmp_path / "out")
+    assert "| Test100 | uformer.pth | all | 2 |" in capsys.readouterr().out
+
+
+def test_an_image_size_is_refused_where_no_uformer_is_asked_for(tiny, restormer_file):
+    size = ("--image-size", "256")
+    with pytest.raises(ValueError, match=r"image size is 256; .*deraining\.pth is no Uformer"):
+        call("evaluate", "test100", tiny, "--weights", restormer_file, *size)
+    for what in ([], ["--profile", "mini"]):
+        with pytest.raises(ValueError, match="image size is 256; expected none without --weights"):
+            call("evaluate", "test100", tiny, *what, *size)
 
 
 def test_weights_and_a_profile_exclude_one_another(tmp_path, capsys):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 from ensrepro import metrics
-from ensrepro.benchmarks import checking, evaluation, perceptual, reports, subjects
+from ensrepro.benchmarks import checking, evaluation, reports, subjects
 from ensrepro.benchmarks.catalog import BENCHMARKS, DERAINING
 from ensrepro.benchmarks.layouts import Inference
 from ensrepro.benchmarks.subjects import Subject
@@ -277,12 +275,6 @@ def test_a_released_checkpoint_is_evaluated_from_its_file(tmp_path):
         evaluation.run(subjects.from_file(path, "derain"), rain, tmp_path / "out")
 
 
-def test_the_input_of_a_dual_pixel_pair_is_the_mean_of_its_views():
-    views = torch.rand(2, 6, 4, 5)
-    expected = (views[:, :3] + views[:, 3:]) / 2
-    torch.testing.assert_close(subjects.unchanged("defocus_dual").run(views), expected)
-
-
 # ---------------------------------------------------------------- tiles
 
 
@@ -306,7 +298,7 @@ def test_other_tiles_than_the_protocols_are_told_in_the_table(tmp_path):
     assert "tiles" not in reports.markdown([again])
 
 
-# ---------------------------------------------------------------- groups, means, LPIPS
+# ---------------------------------------------------------------- groups, means
 
 
 def with_labels(base: Path, indoor: list[int], outdoor: list[int]) -> None:
@@ -368,78 +360,6 @@ def test_the_deraining_average_is_the_plain_mean_of_five_means(tmp_path):
         evaluation.average(mixed, DERAINING)
     part = [replace(big, is_partial=True, n_expected=3), *results[1:]]
     assert "mean of 5 sets (partial)" in reports.markdown(part)
-
-
-def test_lpips_is_missing_with_the_reason_when_its_package_is(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "lpips", None)  # importing it raises ImportError
-    found = inspected(folder("dpdd"), tmp_path)
-    absent = perceptual.alexnet()
-    same = subjects.unchanged("defocus")
-    result = evaluation.run(same, found, tmp_path / "out", perceptual=absent)
-    assert [row["lpips"] for row in result.rows] == [None] * 3
-    assert result.groups[0]["mae"] > 0
-    table = reports.markdown([result])
-    assert "| n/a |" in table
-    assert "no lpips, lpips is not installed; try pip install" in table
-
-
-def test_a_torchvision_of_another_build_is_told_as_the_reason(tmp_path, monkeypatch):
-    """PyPI's torchvision beside the CPU build of torch raises RuntimeError when imported."""
-    (tmp_path / "lpips.py").write_text("")
-    (tmp_path / "torchvision.py").write_text('raise RuntimeError("operator nms does not exist")')
-    for name in ("lpips", "torchvision"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    absent = perceptual.alexnet()
-    assert absent.distance is None
-    assert f"torchvision does not fit torch {torch.__version__}: operator nms" in absent.reason
-    monkeypatch.delitem(sys.modules, "lpips")
-
-
-def fake_packages(monkeypatch, tmp_path, built: list[bool]) -> None:
-    """Packages lpips and torchvision that only tell whether a network is built."""
-
-    class Lpips(nn.Module):
-        def __init__(self, net, verbose):
-            super().__init__()
-            built.append(net == "alex")
-
-        def forward(self, x, y, normalize):
-            assert normalize
-            assert x.min() >= 0
-            return (x - y).abs().mean() * 2
-
-    url = types.SimpleNamespace(url="https://example.org/models/alexnet-0123.pth")
-    weights = types.SimpleNamespace(IMAGENET1K_V1=url)
-    models = types.SimpleNamespace(AlexNet_Weights=weights)
-    vision = types.SimpleNamespace(models=models)
-    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=Lpips))
-    monkeypatch.setitem(sys.modules, "torchvision", vision)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-
-
-def test_lpips_fetches_nothing_unasked(tmp_path, monkeypatch):
-    built: list[bool] = []
-    fake_packages(monkeypatch, tmp_path, built)
-    absent = perceptual.alexnet()
-    assert absent.distance is None
-    assert "alexnet-0123.pth is not in checkpoints; allow its download" in absent.reason
-    assert built == []
-    assert perceptual.alexnet(download=True).distance is not None
-    assert built == [True]
-
-
-def test_lpips_gets_clipped_floats_in_zero_to_one_once_its_weights_are_there(tmp_path, monkeypatch):
-    built: list[bool] = []
-    fake_packages(monkeypatch, tmp_path, built)
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/alexnet-0123.pth").write_bytes(b"weights")
-    found = inspected(folder("dpdd"), tmp_path / "data")
-    same, there = subjects.unchanged("defocus"), perceptual.alexnet()
-    result = evaluation.run(same, found, tmp_path / "out", perceptual=there)
-    assert result.reasons.keys() == {"groups"}  # there are no label files here
-    for row in result.rows:
-        assert row["lpips"] == pytest.approx(2 * row["mae"], rel=1e-4)
 
 
 def test_a_metric_that_one_image_lacks_has_no_mean():

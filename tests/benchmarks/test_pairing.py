@@ -35,6 +35,30 @@ def test_a_layout_may_be_asked_for(tmp_path):
         checking.inspect(benchmark, tmp_path, layout="flat")
 
 
+def test_heavy_and_light_rain_are_never_taken_for_one_another(tmp_path):
+    """Both original archives hold the same names; only their folders tell which is which."""
+    bases = {"rain100h": "rain_heavy_test", "rain100l": "rain_light_test"}
+    tiny = {name: build(folder(name, "original"), tmp_path) for name in bases}
+    for name, base in bases.items():
+        found = checking.inspect(tiny[name], tmp_path)
+        assert (found.base, found.is_complete) == (tmp_path / base, True)
+    for name, other in (("rain100h", "rain100l"), ("rain100l", "rain100h")):
+        build(folder(other, "original"), tmp_path / other)
+        assert checking.inspect(tiny[name], tmp_path / other).n_images == 0
+
+
+def test_the_other_blur_of_gopro_is_read_only_when_it_is_asked_for(tmp_path):
+    """Published numbers are of `blur`; one frame that it lacks makes `blur_gamma` no substitute."""
+    one = folder("gopro", "original-blur")
+    benchmark = build(one, tmp_path)
+    (tmp_path / one.images[0][0]).unlink()
+    found = checking.inspect(benchmark, tmp_path)
+    assert found.layout.name == "original-blur"
+    assert not found.is_complete
+    assert "--layout original-blur_gamma" in checking.describe(found)
+    assert checking.inspect(benchmark, tmp_path, layout="original-blur_gamma").is_complete
+
+
 def test_one_missing_file_shifts_no_other_pair(tmp_path):
     """MATLAB scripts pair by position; here the neighbors keep their partners."""
     names = [f"{n:02d}" for n in range(6)]

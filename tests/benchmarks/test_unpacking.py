@@ -107,6 +107,20 @@ def test_no_file_is_written_over(tmp_path, root):
     assert everything(root) == {"test/GoPro/target/1.png": b"mine"}
 
 
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_a_file_where_a_folder_is_needed_is_named_and_nothing_is_unpacked(
+    tmp_path, root, is_dangling
+):
+    if is_dangling:
+        (root / "test").symlink_to("nowhere")
+    else:
+        (root / "test").write_bytes(b"mine")
+    archive = zipped(tmp_path / "archive.zip", {"one.png": b"one", "test/x/y.png": b"two"})
+    with pytest.raises(FileExistsError, match=r"test is no folder; expected one for .*x/y\.png"):
+        unpacking.unpack(archive, root)
+    assert [path.name for path in root.iterdir()] == ["test"]
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
 def test_a_half_downloaded_archive_leaves_nothing(tmp_path, root, pack, share):

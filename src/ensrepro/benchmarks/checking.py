@@ -24,6 +24,12 @@ from ensrepro.benchmarks.readers import Sample
 LISTED = 10  # problems named in a message; the total is always given
 
 
+def content_hash(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True)
 class Inventory:
     """What lies below `root` of a benchmark: the usable images and everything that is wrong.
@@ -47,12 +53,16 @@ class Inventory:
     def is_complete(self) -> bool:
         return not self.problems and self.n_images == self.n_expected > 0
 
-    @property
     def digest(self) -> str:
-        """Hash of names and file sizes, 16 hex digits: another set of files has another one."""
+        """Hash of names and contents, 16 hex digits: another set of files has another one.
+
+        Every file is read once, which takes seconds a gigabyte.
+        """
         sha = hashlib.sha256()
+        paths = {path for sample in self.samples for path in sample.files.values()}
+        contents = {path: content_hash(path) for path in paths}
         for sample in self.samples:
-            files = sorted((role, path.stat().st_size) for role, path in sample.files.items())
+            files = sorted((role, contents[path]) for role, path in sample.files.items())
             sha.update(repr((sample.name, sample.block, files)).encode())
         return sha.hexdigest()[:16]
 
@@ -150,7 +160,13 @@ def inspect(
         problems += damaged
     n_expected = benchmark.n_images if benchmark.n_images is not None else found.n_listed or 0
     return Inventory(
-        *(benchmark, root, found.layout, found.base, tuple(samples), tuple(problems), n_expected)
+        benchmark=benchmark,
+        root=root,
+        layout=found.layout,
+        base=found.base,
+        samples=tuple(samples),
+        problems=tuple(problems),
+        n_expected=n_expected,
     )
 
 

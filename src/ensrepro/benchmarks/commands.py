@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ensrepro.benchmarks.subjects import Subject
 
 
 def list_command(_arguments: argparse.Namespace) -> None:
@@ -43,6 +46,21 @@ def show(what: str, done: int, total: int) -> None:
     print(f"\r{done}/{total} {what:<60.60}", end="", file=sys.stderr, flush=True)
 
 
+def subject_of(arguments: argparse.Namespace, task: str) -> Subject:
+    """What the arguments name: a released checkpoint, a profile's teacher, or the input itself."""
+    from ensrepro.benchmarks import subjects
+
+    size, device = arguments.image_size, arguments.device
+    subjects.check_device(device)
+    if arguments.weights is not None:
+        return subjects.from_file(arguments.weights, task, device=device, image_size=size)
+    if size is not None:
+        raise ValueError(f"image size is {size}; expected none without --weights of a Uformer")
+    if arguments.profile is not None:
+        return subjects.from_profile(task, arguments.profile, device=device)
+    return subjects.unchanged(task)
+
+
 def evaluate_command(arguments: argparse.Namespace) -> None:
     """Evaluate a released checkpoint, a profile's teacher or nothing on a benchmark."""
     from ensrepro import artifacts
@@ -51,15 +69,10 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     from ensrepro.benchmarks.layouts import Inference
 
     benchmark = catalog.benchmark(arguments.benchmark)
-    task, device = arguments.task or benchmark.task, arguments.device
-    if arguments.weights is not None:
-        subject = subjects.from_file(arguments.weights, task, device=device)
-    elif arguments.profile is not None:
-        subject = subjects.from_profile(task, arguments.profile, device=device)
-    else:
-        subject = subjects.unchanged(task)
+    subject = subject_of(arguments, arguments.task or benchmark.task)
     subjects.check_fits(benchmark, subject)
     found = checking.inspect(benchmark, arguments.root, layout=arguments.layout)
+    checking.require(found, partial=arguments.partial)  # before LPIPS fetches anything
     tiles = None if arguments.tile is None else Inference(tile=arguments.tile, margin=32)
     asked = "lpips" in benchmark.also
     place = Path(arguments.out or artifacts.repository() / "results/mine/benchmarks")
@@ -106,6 +119,9 @@ def add_evaluate(commands: Any) -> None:
     what.add_argument("--profile", help="the teacher of a profile (default: the input itself)")
     evaluate.add_argument(
         "--task", help="what the network was trained for (default: the benchmark's)"
+    )
+    evaluate.add_argument(
+        "--image-size", type=int, help="of a Uformer: side of the images it was trained on"
     )
     evaluate.add_argument("--layout", help="how the benchmark lies there (default: what fits best)")
     evaluate.add_argument("--partial", action="store_true", help="take a set that is not complete")

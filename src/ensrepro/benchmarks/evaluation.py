@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,11 @@ def evaluated(
     return row
 
 
+def metrics_of(benchmark: Benchmark) -> list[str]:
+    """The columns of a benchmark's rows, beside the image's name."""
+    return ["psnr", "ssim", *benchmark.also]
+
+
 def mean(rows: Sequence[Row], metric: str) -> float | None:
     """The plain mean; None if any image has no value."""
     values = [row.get(metric) for row in rows]
@@ -133,17 +139,20 @@ def summary(
 ) -> Result:
     """All means, by group, from the rows of all images."""
     benchmark, (labels, reason) = found.benchmark, grouped
-    names = ["psnr", "ssim", *benchmark.also]
     groups = []
     for group in ("all", *dict.fromkeys(labels.values())):
         own = [row for row in rows if group in ("all", labels.get(row["image"]))]
-        values = {name: mean(own, name) for name in names}
+        values = {name: mean(own, name) for name in metrics_of(benchmark)}
         groups.append({"group": group, "n_images": len(own), **values})
     reasons = {"groups": reason} if reason else {}
     if "lpips" in benchmark.also and lpips_reason:
         reasons["lpips"] = lpips_reason
     return Result(
-        *(benchmark.name, benchmark.title, subject.name, subject.task, benchmark.protocol),
+        benchmark=benchmark.name,
+        title=benchmark.title,
+        subject=subject.name,
+        task=subject.task,
+        protocol=benchmark.protocol,
         layout=found.layout.name,
         inference=str(inference),
         n_images=len(rows),
@@ -156,6 +165,17 @@ def summary(
     )
 
 
+def has_lpips(found: Inventory, perceptual: Perceptual) -> bool:
+    """Is LPIPS asked for, and can it be computed?"""
+    return "lpips" in found.benchmark.also and perceptual.distance is not None
+
+
+def file_name(found: Inventory, perceptual: Perceptual) -> str:
+    """Of rows and result, without a suffix: LPIPS may be added later, and a part completed."""
+    lpips = "-lpips" if has_lpips(found, perceptual) else ""
+    return found.benchmark.name + lpips + ("" if found.is_complete else "-partial")
+
+
 def identity_of(
     subject: Subject, found: Inventory, inference: Inference, perceptual: Perceptual
 ) -> dict[str, Any]:
@@ -166,10 +186,10 @@ def identity_of(
         "weights": subject.digest,
         "protocol": found.benchmark.protocol,
         "layout": found.layout.name,
-        "files": found.digest,
+        "files": found.digest(),
         "n_expected": found.n_expected,
         "inference": str(inference),
-        "has_lpips": "lpips" in found.benchmark.also and perceptual.distance is not None,
+        "has_lpips": has_lpips(found, perceptual),
     }
 
 
@@ -185,23 +205,22 @@ def run(
 ) -> Result:
     """Evaluate a subject on the images of an inventory; rows and result are files in `out`.
 
-    An incomplete set is refused unless `partial`, and has files of its own. `inference` None is the
-    benchmark's own. A finished evaluation is read from its file.
+    An incomplete set is refused unless `partial`. It has files of its own, and so has LPIPS.
+    `inference` None is the benchmark's own. A finished evaluation is read from its file.
     """
     benchmark = found.benchmark
     check_fits(benchmark, subject)
     checking.require(found, partial=partial)
     chosen = inference or benchmark.inference
     identity = identity_of(subject, found, chosen, perceptual)
-    grouped = grouping.labels(
-        found
-    )  # now, so that wrong labels are found before the images are run
-    name = benchmark.name + ("" if found.is_complete else "-partial")
+    grouped = grouping.labels(found)  # wrong labels are found before the images are run
+    name = file_name(found, perceptual)
     started = time.perf_counter()
 
     def compute() -> tuple[Result, artifacts.Provenance]:
         reader = Reader(benchmark)
-        with progress.opened(Path(out) / f"{name}.jsonl", identity) as rows:
+        path = Path(out) / f"{name}.jsonl"
+        with progress.opened(path, identity, metrics_of(benchmark)) as rows:
             for done, sample in enumerate(found.samples):
                 if report is not None:
                     report(f"{benchmark.title}: {sample.name}", done, found.n_images)
@@ -220,16 +239,18 @@ def run(
 def average(results: Sequence[Result], names: Sequence[str]) -> Mapping[str, Any]:
     """The plain mean of the means of the benchmarks `names`, of one subject.
 
-    A ValueError names what is missing or mixed; `is_partial` if any of them is.
+    A ValueError names what is missing, mixed or there twice; `is_partial` if any of them is.
     """
-    by_name = {result.benchmark: result for result in results}
-    absent = [name for name in names if name not in by_name]
-    if absent:
-        raise ValueError(f"results lack {', '.join(absent)}; expected one of each to average")
-    chosen = [by_name[name] for name in names]
+    chosen = [result for result in results if result.benchmark in names]
     subjects = sorted({result.subject for result in chosen})
     if len(subjects) > 1:
         raise ValueError(f"results are of {' and '.join(subjects)}; expected one subject")
+    counts = Counter(result.benchmark for result in chosen)
+    absent = [name for name in names if not counts[name]]
+    twice = [name for name in names if counts[name] > 1]
+    if absent or twice:
+        found = f"lack {', '.join(absent)}" if absent else f"have {', '.join(twice)} twice"
+        raise ValueError(f"results {found}; expected one of each to average")
     whole = [result.groups[0] for result in chosen]
     return {
         "benchmark": "average",

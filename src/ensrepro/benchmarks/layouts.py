@@ -75,7 +75,8 @@ class Layout:
     """One way in which a benchmark lies on a disk.
 
     `bases` are the folders below ROOT that are tried. The first view names the images. `hint` is
-    what to do when the files are there but cannot be paired.
+    what to do when the files are there but cannot be paired. A layout `on_request` is taken only
+    if it is named.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Layout:
     views: tuple[View, ...]
     listing: Listing | None = None
     hint: str = ""
+    on_request: bool = False
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,11 @@ def matched(layout: Layout, base: Path) -> Matching:
 
 def best(benchmark: Benchmark, root: Path, layout: str | None = None) -> Matching:
     """The layout and base with the most whole images, else with the most files; first ones win."""
-    candidates = [one for one in benchmark.layouts if layout in (None, one.name)]
+    candidates = [
+        one
+        for one in benchmark.layouts
+        if one.name == layout or (layout is None and not one.on_request)
+    ]
     if not candidates:
         names = ", ".join(one.name for one in benchmark.layouts)
         raise ValueError(f"layout is {layout!r}; {benchmark.name} has {names}")

@@ -7,6 +7,7 @@ unasked: without them the value is missing, with the reason.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from ensrepro.data import to_tensor
 
 Image = NDArray[np.float32]
-INSTALL = "pip install 'ensrepro[lpips]'"
+EXTRA = "pip install 'ensrepro[lpips]'"
+BUILD = re.compile(r"(.+)\+(cpu|cu\d+|rocm[\d.]+|xpu)")  # of torch, from an index of its own
 
 
 class Perceptual(NamedTuple):
@@ -27,6 +29,17 @@ class Perceptual(NamedTuple):
 
     distance: Callable[[Image, Image], float] | None
     reason: str
+
+
+def install(torch_version: str) -> tuple[str, str]:
+    """Two commands that add LPIPS to this torch: torchvision comes from where torch came from.
+
+    PyPI's fits only PyPI's torch. With torch's version the first command leaves torch as it is.
+    """
+    found = BUILD.fullmatch(torch_version)
+    public = torch_version.partition("+")[0]
+    index = f" --index-url https://download.pytorch.org/whl/{found[2]}" if found else ""
+    return f"pip install torch=={public} torchvision{index}", EXTRA
 
 
 def weights_file(torchvision: Any) -> Path:
@@ -41,9 +54,12 @@ def alexnet(*, download: bool = False) -> Perceptual:
         import lpips
         import torchvision
     except ImportError as error:
-        return Perceptual(None, f"{error.name} is not installed; try {INSTALL}")
+        commands = " and then ".join(install(torch.__version__))
+        return Perceptual(None, f"{error.name} is not installed; try {commands}")
     except RuntimeError as error:  # a build of torchvision that is not torch's
-        return Perceptual(None, f"torchvision does not fit torch {torch.__version__}: {error}")
+        remedy = f"pip uninstall torchvision, then {install(torch.__version__)[0]}"
+        what = f"torchvision does not fit torch {torch.__version__}: {error}"
+        return Perceptual(None, f"{what}; try {remedy}")
     path = weights_file(torchvision)
     if not download and not path.is_file():
         return Perceptual(None, f"{path.name} is not in {path.parent.name}; allow its download")

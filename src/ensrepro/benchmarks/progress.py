@@ -1,15 +1,16 @@
 """The rows of an evaluation on their way: one JSON object a line, kept when the run is interrupted.
 
 The first line says what was evaluated on what; a file of something else is refused by name. A line
-that a crash cut off is dropped.
+that a crash cut off is dropped, any other damaged one is refused by its number.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 def check_identity(path: Path, line: bytes, identity: Mapping[str, Any]) -> None:
     """A ValueError that names the first difference from what is evaluated now."""
     try:
-        found = json.loads(line)["identity"]
+        found = dict(json.loads(line)["identity"])
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"{path} begins with {line[:40]!r}; expected an evaluation") from None
     for key, expected in artifacts.plain(dict(identity)).items():
@@ -33,10 +34,23 @@ def check_identity(path: Path, line: bytes, identity: Mapping[str, Any]) -> None
             )
 
 
+def row_of(line: bytes, metrics: Sequence[str]) -> Row | None:
+    """The row in a line: an image's name and all metrics, numbers or None; None for other lines."""
+    try:
+        row = json.loads(line)
+        values = [row[name] for name in metrics]
+        is_row = isinstance(row["image"], str)
+        return row if is_row and all(v is None or math.isfinite(v) for v in values) else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 class Rows:
     """The rows on file by image; `add` makes a row safe before it returns."""
 
-    def __init__(self, path: Path, file: IO[bytes], identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, file: IO[bytes], identity: Mapping[str, Any], metrics: Sequence[str]
+    ) -> None:
         self._file = file
         file.seek(0)
         *lines, torn = file.read().split(b"\n")
@@ -47,8 +61,13 @@ class Rows:
         if not lines:
             self._write({"identity": dict(identity)})
         self.by_image: dict[str, Row] = {}
-        for line in lines[1:]:
-            row = json.loads(line)
+        for n, line in enumerate(lines[1:], 2):
+            row = row_of(line, metrics)
+            if row is None:
+                raise ValueError(
+                    f"{path}, line {n}: {line[:40]!r}; expected the row of an image; "
+                    "delete the line to evaluate that image again"
+                )
             self.by_image[row["image"]] = row
 
     def _write(self, content: Row) -> None:
@@ -63,12 +82,12 @@ class Rows:
 
 
 @contextmanager
-def opened(path: Path, identity: Mapping[str, Any]) -> Iterator[Rows]:
-    """The rows of a file, which only one process may add to."""
+def opened(path: Path, identity: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[Rows]:
+    """The rows of a file, which only one process may add to; each has all `metrics`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{path} is being written by another process") from None
-        yield Rows(path, file, identity)
+        yield Rows(path, file, identity, metrics)

@@ -32,18 +32,20 @@ def count(result: Result, n_images: int) -> str:
 
 
 def rows(results: Sequence[Result]) -> list[Mapping[str, Any]]:
-    """A row for each group of each result, and the deraining average if all five are there."""
+    """A row for each group of each result, and the deraining average of who has all five."""
     found: list[Mapping[str, Any]] = []
     for result in results:
         for group in result.groups:
             values = {"mae": None, "lpips": None, **group}
             named = {"benchmark": result.title, "subject": result.subject}
             found.append(values | named | {"count": count(result, group["n_images"])})
-    if set(DERAINING) <= {result.benchmark for result in results}:
-        mean = evaluation.average(results, DERAINING)
-        what = "mean of 5 sets" + " (partial)" * mean["is_partial"]
-        blank = {"mae": None, "lpips": None, "subject": results[0].subject, "group": "all"}
-        found.append({**blank, **mean, "count": what})
+    for subject in dict.fromkeys(result.subject for result in results):
+        own = [result for result in results if result.subject == subject]
+        if set(DERAINING) <= {result.benchmark for result in own}:
+            mean = evaluation.average(own, DERAINING)
+            what = "mean of 5 sets" + " (partial)" * mean["is_partial"]
+            blank = {"mae": None, "lpips": None, "subject": subject, "group": "all"}
+            found.append({**blank, **mean, "count": what})
     return found
 
 

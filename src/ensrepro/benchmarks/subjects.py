@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ensrepro import config, evaluate
 from ensrepro.benchmarks.layouts import Benchmark
+from ensrepro.data import to_tensor
 from ensrepro.models import official
 from ensrepro.models.hybrid import UNet
 from ensrepro.steps.context import digest
@@ -26,14 +27,15 @@ RELEASED = {
     "real_denoising": "denoise",
 }
 MAMBAIR_MARK = "latent.0.self_attention.in_proj.weight"  # in the released MambaIR U-Nets only
+UFORMER_MARK = "input_proj.proj.0.weight"  # in the released Uformers only
 
 
 @dataclass(frozen=True)
 class Subject:
     """A network to evaluate: `run` maps (B, in_channels, H, W) to (B, 3, H, W), both on the CPU.
 
-    `digest` tells its weights from others; `profile` is "released" for a released checkpoint. An
-    image is padded to `multiple`s in the manner `padding`, one of `evaluate.PADDINGS`.
+    `digest` tells it from networks of other weights; `profile` is "released" for a released
+    checkpoint. An image is padded to `multiple`s as `padding` says, one of `evaluate.PADDINGS`.
     """
 
     name: str
@@ -54,6 +56,22 @@ class Subject:
         return re.sub(r"[^\w.]+", "-", f"{self.name.removesuffix('.pth')}-{self.digest}")
 
 
+def devices() -> list[str]:
+    """What this PyTorch can run a network on."""
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = ["cuda", *(f"cuda:{i}" for i in range(n_gpus))] if n_gpus else []
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def check_device(device: str) -> None:
+    """A ValueError unless a network can run there."""
+    if device not in devices():
+        raise ValueError(
+            f"device is {device!r}; this PyTorch, {torch.__version__}, has no such device here; "
+            f"expected {', '.join(devices())}"
+        )
+
+
 def on_device(net: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
     """The network run on a device, with tensors of the CPU in and out."""
     net = net.to(device).eval()
@@ -64,9 +82,22 @@ def on_device(net: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
     return run
 
 
-def network(path: Path) -> UNet:
-    """The network of a released checkpoint: Restormer, or the MambaIR U-Net."""
+def network(path: Path, image_size: int | None) -> UNet:
+    """The network of a released checkpoint: Restormer, the MambaIR U-Net or Uformer.
+
+    A Uformer needs the `image_size` in pixels that it was trained on; the others have none.
+    """
     state = official.load(path)
+    if UFORMER_MARK in state:
+        if image_size is None:
+            raise ValueError(
+                f"{path} is a Uformer, whose weights do not tell the size of the images that it "
+                "was trained on; expected an image size, 128 for the released denoiser, 256 for "
+                "the deblurrer"
+            )
+        return official.uformer(state, image_size)
+    if image_size is not None:
+        raise ValueError(f"image size is {image_size}; expected none, since {path} is no Uformer")
     build = official.mambair_unet if MAMBAIR_MARK in state else official.restormer
     return build(state)
 
@@ -77,23 +108,34 @@ def of_network(net: UNet, name: str, task: str, key: str, profile: str, device: 
     return Subject(name, task, channels, key, run, profile, net.multiple, net.padding)
 
 
-def from_file(path: str | Path, task: str, *, device: str = "cpu") -> Subject:
-    """A released checkpoint (.pth); `task` holds unless the file's released name says another."""
+def from_file(
+    path: str | Path, task: str, *, device: str = "cpu", image_size: int | None = None
+) -> Subject:
+    """A released checkpoint (.pth); `task` holds unless the file's released name says another.
+
+    `image_size` is for a Uformer, and only for it: with another one the file is another network.
+    """
+    check_device(device)
     path = Path(path)
-    net = network(path)
+    net = network(path, image_size)
     sha = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return of_network(net, path.name, RELEASED.get(path.stem, task), sha, "released", device)
+    key = sha if image_size is None else f"{sha}-{image_size}"
+    return of_network(net, path.name, RELEASED.get(path.stem, task), key, "released", device)
 
 
 def from_profile(task: str, profile: str, *, device: str = "cpu") -> Subject:
     """The teacher of a profile, whose weights lie in the repository."""
+    check_device(device)
     net = evaluate.trained_teacher(task, profile)
     return of_network(net, f"teacher of {profile}, {task}", task, digest(net), profile, device)
 
 
 def center(image: Tensor) -> Tensor:
-    """The input itself, or the mean of a dual-pixel pair: (B, 3 n, H, W) -> (B, 3, H, W)."""
-    return torch.stack(image.split(3, dim=1)).mean(dim=0)
+    """The input itself, or the mean light of a dual-pixel pair: (B, 3 or 6, H, W) -> (B, 3, H, W).
+
+    It is that of the row `input` in the library's other tables.
+    """
+    return to_tensor([evaluate.degraded(one) for one in image.permute(0, 2, 3, 1).numpy()])
 
 
 def unchanged(task: str) -> Subject:

@@ -7,6 +7,7 @@ Files appear in the folder only when all of them are unpacked.
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import tarfile
@@ -91,6 +92,16 @@ def check_member(archive: Path, member: Member) -> None:
         raise ValueError(f"{archive}: {member.path} leaves the folder it is unpacked in")
 
 
+def check_place(archive: Path, path: PurePosixPath, root: Path) -> None:
+    """A FileExistsError that names what is in the way of a member."""
+    if os.path.lexists(root / path):
+        raise FileExistsError(f"{root / path} exists; move it away or unpack elsewhere")
+    for parent in path.parents:
+        folder = root / parent
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise FileExistsError(f"{folder} is no folder; expected one for {archive}: {path}")
+
+
 def check(archive: Path, members: list[Member], root: Path) -> None:
     """A sentence that names the first member that is refused, or what is in the way."""
     seen: set[PurePosixPath] = set()
@@ -99,8 +110,7 @@ def check(archive: Path, members: list[Member], root: Path) -> None:
         path = PurePosixPath(member.path)
         if path in seen:
             raise ValueError(f"{archive}: {member.path} is in it twice; expected each file once")
-        if (root / path).exists():
-            raise FileExistsError(f"{root / path} exists; move it away or unpack elsewhere")
+        check_place(archive, path, root)
         seen.add(path)
     total, free = sum(member.size for member in members), shutil.disk_usage(root).free
     if total > free:
