@@ -2,15 +2,16 @@
 
 `claims-summary` counts the claims by status, `claims-cells` the cells of the paper's tables,
 `claims-verdicts SECTION` tabulates a section of the ledger, `claims-inconsistent` what does not fit
-together in the paper, `claims-errata SECTION` a section of the remarks. Nothing is typed: numbers
-come from `paper_data/`, `results/` and the checks of `ensrepro.claims`, at each build.
+together in the paper, `claims-errata SECTION` a section of the remarks. Numbers and statuses come
+from `paper_data/`, `results/` and the checks of `ensrepro.claims`, at each build; entries that a
+person judged by reading say so.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from ensrepro import claims, paper
-from ensrepro.claims import Status, Verdict, cells
+from ensrepro.claims import BY_READING, Status, Verdict, cells
+from ensrepro.claims.records import Given
 from ensrepro.tables import Column, markdown
 
 PAGES = ("verdict", "errata")  # read at each build, since results may have arrived
@@ -30,22 +32,32 @@ SUBJECT = re.compile(r"[^,;:]+")  # what comes first in the title of a table
 CLASSES = {
     Status.REPRODUCED: "reproduced",
     Status.CONTRADICTED: "contradicted",
+    Status.UNDECIDED: "undecided",
+    Status.COUNTED: "counted",
     Status.CONSISTENT: "consistent",
     Status.INCONSISTENT: "inconsistent",
     Status.QUOTED: "quoted",
 }
 MEANINGS = {
     Status.REPRODUCED: "our measurement shows the same",
-    Status.CONTRADICTED: "our measurement does not show it",
+    Status.CONTRADICTED: "our measurement shows otherwise",
+    Status.UNDECIDED: "what our measurement shows is less than what is uncertain about it",
+    Status.COUNTED: "it follows from formulas, a definition or how things are built; "
+    "no measurement could have shown otherwise",
     Status.CONSISTENT: "the paper's own numbers bear it out",
     Status.INCONSISTENT: "the paper's own numbers or sentences do not fit together",
-    Status.QUOTED: "neither; what would decide it is named",
+    Status.QUOTED: "none of these; what would decide it is named",
 }
 
 
 def badge(status: Status) -> str:
     """A status as Markdown, with a class that colors it."""
     return f"[{status}]{{.status .status-{CLASSES[status]}}}"
+
+
+def read_mark(one: Verdict) -> str:
+    """What says that a person judged an entry; nothing where numbers did."""
+    return f"[{BY_READING}]{{.read}} " if one.is_read else ""
 
 
 def literal(text: str) -> str:
@@ -60,10 +72,15 @@ def capitalized(text: str) -> str:
 
 
 def linked(one: Verdict, book: Path) -> str:
-    """Where the evidence stands: the notebook if the book has it, and the manifests' fields."""
+    """Where the evidence stands: the notebook if the book has it, and the manifests' fields.
+
+    What was measured in another task than the book's first is on that task's page.
+    """
     parts = []
-    if one.page and (book / "notebooks" / f"{one.page}.ipynb").exists():
-        parts.append(f"[{one.page}](notebooks/{one.page}.ipynb)")
+    pages = (f"tasks/{one.claim.given.task}_{one.page}", f"notebooks/{one.page}")
+    page = pages[one.claim.given.task == Given().task]
+    if one.page and (book / f"{page}.ipynb").exists():
+        parts.append(f"[{page.rpartition('/')[2]}]({page}.ipynb)")
     fields: dict[str, list[str]] = {}
     for fact in one.facts:
         fields.setdefault(fact.file.rpartition("/")[2], []).append(fact.field)
@@ -79,7 +96,7 @@ def verdict_rows(made: Iterable[Verdict], book: Path) -> list[dict[str, str]]:
             "claim": f"{literal(one.text)} [{literal(one.claim.place)}]{{.where}}",
             "published": literal(one.published) or NOTHING,
             "ours": literal(one.ours) or NOTHING,
-            "evidence": f"{badge(one.status)} {literal(capitalized(one.evidence))}"
+            "evidence": f"{badge(one.status)} {read_mark(one)}{literal(capitalized(one.evidence))}"
             f"{linked(one, book)}",
         }
         for one in made
@@ -92,6 +109,30 @@ COLUMNS = (
     Column("ours", "ours"),
     Column("evidence", "status and evidence"),
 )
+
+
+def summary_rows(made: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """One row a status, with what it means; those judged by reading are counted apart."""
+    counts, read = claims.summary(made), claims.summary(one for one in made if one.is_read)
+    pending = claims.summary(one for one in made if one.is_pending)
+    rows = []
+    for status, n in counts.items():
+        notes = [
+            MEANINGS[status],
+            *([f"{read[status]} of them {BY_READING}"] if read[status] else []),
+            *([f"{pending[status]} of them wait for a result"] if pending[status] else []),
+        ]
+        rows.append({"status": badge(status), "n": n, "meaning": "; ".join(notes)})
+    return [*rows, {"status": "all", "n": len(made), "meaning": ""}]
+
+
+def finding_row(one: Verdict) -> dict[str, str]:
+    """One row of the errata; cells are Markdown."""
+    return {
+        "where": literal(one.claim.place),
+        "says": literal(one.text),
+        "finding": f"{read_mark(one)}{literal(one.evidence)}",
+    }
 
 
 def cell_rows() -> list[dict[str, Any]]:
@@ -140,14 +181,9 @@ class Summary(Ledger):
     """The number of claims of each status."""
 
     def table(self) -> str:
-        counts = claims.summary(self.verdicts())
-        rows = [
-            {"status": badge(status), "n": n, "meaning": MEANINGS[status]}
-            for status, n in counts.items()
-        ]
-        rows.append({"status": "all", "n": sum(counts.values()), "meaning": ""})
         return markdown(
-            rows, [Column("status", "status"), Column("n", "claims", "d"), Column("meaning", "")]
+            summary_rows(self.verdicts()),
+            [Column("status", "status"), Column("n", "claims", "d"), Column("meaning", "")],
         )
 
 
@@ -183,15 +219,7 @@ class Inconsistent(Ledger):
     """Claims and cells that do not fit together within the paper."""
 
     def table(self) -> str:
-        rows = [
-            {
-                "where": literal(one.claim.place),
-                "says": literal(one.text),
-                "finding": literal(one.evidence),
-            }
-            for one in self.verdicts()
-            if one.status is Status.INCONSISTENT
-        ]
+        rows = [finding_row(one) for one in self.verdicts() if one.status is Status.INCONSISTENT]
         for one in cells.verdicts():
             if one.status is Status.INCONSISTENT:
                 where = f"table {one.cell.table}, {one.cell.dataset}"
@@ -210,15 +238,7 @@ class Errata(Ledger):
     def table(self) -> str:
         title = self.arguments[0]
         made = claims.errata(self.env.config.ensrepro_profile, self.book.parent)
-        rows = [
-            {
-                "where": literal(one.claim.place),
-                "says": literal(one.text),
-                "finding": literal(one.evidence),
-            }
-            for one in made
-            if one.section == title
-        ]
+        rows = [finding_row(one) for one in made if one.section == title]
         if not rows:
             raise self.error(f"the errata have no section {title!r}")
         columns = [Column("where", "where"), Column("says", "remark"), Column("finding", "numbers")]

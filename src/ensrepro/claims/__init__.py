@@ -2,11 +2,13 @@
 
 The ledger, `claims_data/claims.toml`, states in our words what the paper claims and names a check;
 `cells.toml` does so for the cells of its tables, `errata.toml` for remarks that no claim holds. A
-status is never written down: it follows from the check, and changes when a result arrives.
+status follows from the check, and changes when a result arrives. Which check a claim has, and where
+it draws its line, a person chose; where that choice is the status, the entry is one of `reading`.
 
-    claim decided by the paper's own numbers   consistent arithmetic | inconsistent in the paper
-    claim decided by results of this project   reproduced | contradicted at our scale
-    neither, or the result is missing          quoted only, with what would decide it
+    decided by the paper's own numbers   consistent arithmetic | inconsistent in the paper
+    decided by results of this project   reproduced | contradicted | not decided at our scale
+    decided by counting                  true by count or definition | contradicted at our scale
+    none, or the result is missing       quoted only, with what would decide it
 """
 
 from __future__ import annotations
@@ -17,24 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ensrepro import artifacts
-from ensrepro.claims import cells, measured, oddities, printed
+from ensrepro.claims import cells, counted, measured, oddities, printed, reading
+from ensrepro.claims.belonging import NOTEBOOK, NotMeasuredError
 from ensrepro.claims.cells import CellVerdict
 from ensrepro.claims.records import QUOTED_ONLY, Claim, Given, Section, Status, sections
-from ensrepro.claims.sources import (
-    Cell,
-    Fact,
-    Finding,
-    NotMeasuredError,
-    Sources,
-    cell,
-    filled,
-    printed_scalars,
-)
+from ensrepro.claims.results import Fact, Finding, Sources
+from ensrepro.claims.sources import Cell, cell, filled, printed_scalars
 
 __all__ = ["Cell", "CellVerdict", "Claim", "Given", "Sources", "Status", "Verdict"]
 
 CLAIMS, ERRATA = "claims.toml", "errata.toml"
-MANIFEST = ".manifest.json"
+OF_RESULTS = measured.CHECKS | counted.CHECKS
+OF_THE_PAPER = printed.CHECKS | oddities.CHECKS | reading.CHECKS
+MEASURED = {True: Status.REPRODUCED, False: Status.CONTRADICTED, None: Status.UNDECIDED}
+COUNTED = {True: Status.COUNTED, False: Status.CONTRADICTED}
+PRINTED = {True: Status.CONSISTENT, False: Status.INCONSISTENT}
+BY_READING = "judged by reading"
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,14 @@ class Verdict:
             )
 
     @property
+    def is_read(self) -> bool:
+        """Whether a person judged it: the choice of the check was the choice of the status."""
+        return self.claim.check in reading.CHECKS
+
+    @property
     def page(self) -> str:
         """The notebook that shows the measurement, empty if there is none."""
-        named = self.claim.given.file.removesuffix(MANIFEST)
+        named = self.claim.given.file.removesuffix(NOTEBOOK)
         return self.claim.page or (named if named != self.claim.given.file else "")
 
 
@@ -81,16 +86,15 @@ def home(profile: str, root: Path | None) -> Sources:
 
 def status_of(claim: Claim, finding: Finding) -> Status:
     """What a finding means, which depends on what decided it."""
-    if claim.check in measured.CHECKS:
-        return Status.REPRODUCED if finding.holds else Status.CONTRADICTED
-    return Status.CONSISTENT if finding.holds else Status.INCONSISTENT
+    meanings = COUNTED if claim.check in counted.CHECKS else PRINTED
+    return (MEASURED if claim.check in measured.CHECKS else meanings)[finding.holds]
 
 
 def found(claim: Claim, sources: Sources) -> Finding:
     """What the claim's check finds; a ValueError if there is no such check."""
-    if claim.check in measured.CHECKS:
-        return measured.CHECKS[claim.check](claim.given, sources)
-    if check := printed.CHECKS.get(claim.check) or oddities.CHECKS.get(claim.check):
+    if check := OF_RESULTS.get(claim.check):
+        return check(claim.given, sources)
+    if check := OF_THE_PAPER.get(claim.check):
         return check(claim.given)
     raise ValueError(f"claim {claim.id} has the check {claim.check!r}, which there is not")
 
@@ -140,9 +144,10 @@ def summary(made: Iterable[Verdict]) -> dict[Status, int]:
 
 
 def coverage() -> tuple[Covered, ...]:
-    """Every number that the paper prints, in its tables and its text, and what decides it.
+    """Every cell of the paper's tables and every number of `scalars.csv`, and what decides it.
 
-    A number in the text that no claim takes up has an empty `by`; cells always have one group.
+    Which numbers of the running text that file lists was chosen by hand: it is no proof that the
+    text has no others. A number that no claim takes up has an empty `by`; cells have one group.
     """
     covered = [
         Covered(f"table {' | '.join(map(str, one.cell))}", cell(one.cell), (one.group,))
@@ -159,7 +164,9 @@ def coverage() -> tuple[Covered, ...]:
 def report(profile: str = "mini", root: Path | None = None) -> str:
     """The summary for a terminal: counts, then one line a claim."""
     made = verdicts(profile, root)
-    lines = [f"{n:4d}  {status}" for status, n in summary(made).items()]
+    lines = [*(f"{n:4d}  {status}" for status, n in summary(made).items()), ""]
     width = max(len(one.claim.id) for one in made)
-    lines += ["", *(f"{one.claim.id:<{width}}  {one.status}" for one in made)]
+    for one in made:
+        note = f" ({BY_READING})" if one.is_read else ""
+        lines.append(f"{one.claim.id:<{width}}  {one.status}{note}")
     return "\n".join(lines)

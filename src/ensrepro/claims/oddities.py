@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from ensrepro.claims.printed import Check, all_compared, compared, listed
 from ensrepro.claims.records import Cells, Given
+from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
     Cell,
-    Finding,
     cell,
     half_digit,
     printed_cells,
@@ -156,11 +156,6 @@ def above_column(given: Given) -> Finding:
     return Finding(Decimal(str(number)) > value(best), f"{number:.2f}", sentence)
 
 
-def sources_named(given: Given) -> Finding:
-    """A remark about other works names them; `passages`."""
-    return Finding(bool(given.passages), "", f"{'; '.join(given.passages)}.")
-
-
 CHECKS: Mapping[str, Check] = {
     "fewer_sets": fewer_sets,
     "equal_cells": equal_cells,
@@ -173,5 +168,4 @@ CHECKS: Mapping[str, Check] = {
     "far_apart": far_apart,
     "below_parent": below_parent,
     "above_column": above_column,
-    "sources_named": sources_named,
 }

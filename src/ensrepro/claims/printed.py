@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from math import prod
 from typing import NamedTuple
 
 from ensrepro.claims.records import Cells, Given
+from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
     Cell,
-    Finding,
     cell,
     gain,
     half_digit,
@@ -126,15 +125,6 @@ def counted_by_stage(names: Sequence[str]) -> dict[str, int]:
     return {name.removeprefix("surrogates_"): int(scalar(name)) for name in names}
 
 
-def size_of_space(given: Given) -> Finding:
-    """Surrogates of a stage and the teacher, multiplied over the stages; `scalars`."""
-    choices = {stage: 1 + n for stage, n in counted_by_stage(given.scalars).items()}
-    size = prod(choices.values())
-    expected = {s.name: s.n_choices for s in RESTORMER.stages}
-    sentence = f"{' x '.join(map(str, choices.values()))} = {size:,}."
-    return Finding(choices == expected, f"{size:,}", sentence)
-
-
 def outer_counts(given: Given) -> Finding:
     """The first two `scalars` are the smallest and the largest of the others."""
     low, high, *parts = (int(scalar(name)) for name in given.scalars)
@@ -157,23 +147,25 @@ def fewer_blocks_than_twins(given: Given) -> Finding:
     counts = counted_by_stage(given.scalars)
     shorter = [(s, d) for s in RESTORMER.stages for d in s.depths if d < s.n_blocks]
     total = sum(counts.values())
-    sentence = (
-        f"{len(shorter)} of the {total} surrogates have fewer blocks than the stage they stand "
-        f"for, the shortest {min(d for _, d in shorter)} for {max(s.n_blocks for s, _ in shorter)}."
-    )
-    return Finding(not shorter, f"{total - len(shorter)} of {total}", sentence)
+    sentence = f"{len(shorter)} of the {total} surrogates have fewer blocks than their stage"
+    if shorter:
+        stage, depth = min(shorter, key=lambda pair: pair[1] / pair[0].n_blocks)
+        sentence += f", the shortest {depth} for {stage.n_blocks}"
+    return Finding(not shorter, f"{total - len(shorter)} of {total}", f"{sentence}.")
 
 
 def halves_in_pool(given: Given) -> Finding:
     """Half of each stage's blocks is the depth of a surrogate; `scalars` has the share in %."""
     share = Decimal(scalar(given.scalars[0])) / 100
     lacking = [s for s in RESTORMER.stages if s.n_blocks * share not in s.depths]
-    names = ", ".join(s.name for s in lacking)
-    sentence = (
-        f"{names} would need {lacking[0].n_blocks * share:.0f} surrogate blocks; the pool has "
-        f"{', '.join(map(str, lacking[0].depths))}."
-    )
     n = len(RESTORMER.stages)
+    sentence = f"The pool has such a surrogate for {n - len(lacking)} of {n} stages."
+    if lacking:
+        names, (first, *_) = ", ".join(s.name for s in lacking), lacking
+        sentence = (
+            f"{names} would need {first.n_blocks * share:.0f} surrogate blocks; the pool has "
+            f"{', '.join(map(str, first.depths))}."
+        )
     return Finding(not lacking, f"{n - len(lacking)} of {n} stages", sentence)
 
 
@@ -207,21 +199,12 @@ def sets_of_table(given: Given) -> Finding:
     return Finding(len(sets) == given.numbers[0], str(len(sets)), f"{', '.join(sets)}.")
 
 
-def two_passages(given: Given) -> Finding:
-    """Two places of the text that exclude each other: never true; `passages` names both."""
-    if len(given.passages) != 2:
-        raise ValueError(f"passages are {given.passages}; expected two that exclude each other")
-    one, other = given.passages
-    return Finding(False, "two readings", f"{one[0].upper()}{one[1:]}; but {other}.")
-
-
 CHECKS: Mapping[str, Check] = {
     "better": better,
     "never_worse": never_worse,
     "most_on": most_on,
     "quotient": quotient,
     "sums": sums,
-    "size_of_space": size_of_space,
     "outer_counts": outer_counts,
     "blocks_of_stages": blocks_of_stages,
     "fewer_blocks_than_twins": fewer_blocks_than_twins,
@@ -229,5 +212,4 @@ CHECKS: Mapping[str, Check] = {
     "rounds": rounds,
     "tasks_of_tables": tasks_of_tables,
     "sets_of_table": sets_of_table,
-    "two_passages": two_passages,
 }

@@ -1,8 +1,9 @@
 """What the ledger holds: claims of the paper and the names of what decides them, read from TOML.
 
-The files of `claims_data/` hold words and names, never a number of the paper: prose takes those
-from `paper_data/` by a placeholder, `{latency_restormer}` for a number in the running text,
-`{2|Ours|GoPro|PSNR}` for a cell.
+The files of `claims_data/` hold words, names of checks, and the lines that we draw. What the paper
+prints in a table, or in its text if `paper_data/scalars.csv` lists it, comes from `paper_data/` by
+a placeholder: `{latency_restormer}`, or `{2|Ours|GoPro|PSNR}` for a cell. Typed, because no file
+there has them, are the `numbers` of a few entries and what words such as "five sets" say.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ FOLDER = "claims_data"
 
 
 class Status(StrEnum):
-    """What is known of a claim; computed, never written down."""
+    """What is known of a claim: what its check comes to."""
 
     REPRODUCED = "reproduced at our scale"
     CONTRADICTED = "contradicted at our scale"
+    UNDECIDED = "not decided at our scale"
+    COUNTED = "true by count or definition"
     CONSISTENT = "consistent arithmetic"
     INCONSISTENT = "inconsistent in the paper"
     QUOTED = "quoted only"
@@ -44,12 +47,15 @@ class Given:
     """What a check works on; each check says which of these it takes."""
 
     scalars: tuple[str, ...] = ()  # names of numbers in the running text
-    numbers: tuple[float, ...] = ()
+    numbers: tuple[float, ...] = ()  # that no file of the paper's numbers has
     cells: tuple[Cells, ...] = ()
     task: str = "denoise"  # whose results are read
     file: str = ""  # a manifest of that task
     fields: tuple[str, ...] = ()  # of the manifest, `/` between keys
     criterion: float | None = None  # where the line between yes and no is drawn
+    spread: str = ""  # a field of the manifest with values over seeds
+    beside: str = ""  # a field that is shown beside them and decides nothing
+    resolution: float = 0.0  # how finely the fields are measured, in their unit
     unit: str = ""  # of what is measured
     passages: tuple[str, ...] = ()  # places in the text, or works outside it
 
@@ -58,9 +64,9 @@ class Given:
 class Claim:
     """One number or sentence of the paper, in our words.
 
-    `check` is a name in `measured.CHECKS` or `printed.CHECKS`, or QUOTED_ONLY; `needs` says what
-    would decide a claim that cannot be decided, or qualifies one that is; `page` is the notebook
-    to read if the manifest's name does not tell.
+    `check` is a name in CHECKS of `measured`, `counted`, `printed`, `oddities` or `reading`, or
+    QUOTED_ONLY; `needs` says what would decide a claim that cannot be decided, or qualifies one
+    that is; `page` is the notebook to read if the manifest's name does not tell.
     """
 
     id: str

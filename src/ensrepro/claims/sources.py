@@ -1,4 +1,4 @@
-"""Where the ledger's numbers come from: cells and numbers of the paper, fields of manifests.
+"""The paper's numbers as the ledger takes them: cells of its tables, numbers of its text.
 
 A cell is kept as printed, as text: its digits say how far it may be off.
 """
@@ -6,17 +6,14 @@ A cell is kept as printed, as text: its digits say how far it may be off.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ensrepro import artifacts, paper
+from ensrepro import paper
 from ensrepro.claims.records import Cells
 
 HIGHER_IS_BETTER = ("PSNR", "SSIM")
@@ -30,63 +27,6 @@ class Cell(NamedTuple):
     method: str
     dataset: str
     metric: str
-
-
-class NotMeasuredError(LookupError):
-    """A result that this repository does not hold yet; the message names the file or field."""
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A value of a manifest and where it stands."""
-
-    value: Any
-    file: str
-    field: str
-
-    def number(self) -> float:
-        """The value, of a list the mean."""
-        values = self.value if isinstance(self.value, list) else [self.value]
-        numeric = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-        if not values or len(numeric) != len(values):
-            raise ValueError(f"{self.file}: {self.field} is {self.value!r}; expected numbers")
-        return sum(numeric) / len(numeric)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found: whether the claim holds, our value, and the comparison in a sentence."""
-
-    holds: bool
-    ours: str
-    because: str
-    facts: tuple[Fact, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The results of one profile below `root`, a checkout."""
-
-    profile: str
-    root: Path
-
-    def read(self, task: str, file: str, field: str) -> Fact:
-        """A field of a manifest; a NotMeasuredError where either does not exist."""
-        path = artifacts.Store(self.profile, task, self.root).own(artifacts.RESULTS, file)
-        name = path.relative_to(self.root).as_posix()
-        if not path.exists():
-            raise NotMeasuredError(f"{name} is not there yet")
-        try:
-            value = json.loads(path.read_text("utf-8"), parse_constant=artifacts.refused)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{name} is not a manifest: {error}") from None
-        for key in field.split("/"):
-            if not isinstance(value, dict) or key not in value:
-                raise NotMeasuredError(f"{name} has no field {field}")
-            value = value[key]
-        if value is None:
-            raise NotMeasuredError(f"{name} has nothing in {field}")
-        return Fact(value, name, field)
 
 
 @lru_cache(maxsize=1)
