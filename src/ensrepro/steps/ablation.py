@@ -12,6 +12,7 @@ worth; the paper has `random` only. Weights are not kept, numbers are.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,10 +26,12 @@ from ensrepro.artifacts import Provenance
 from ensrepro.models.counting import parameters
 from ensrepro.models.hybrid import UNet, assemble, build
 from ensrepro.space import Architecture
-from ensrepro.steps import context, halves
+from ensrepro.steps import context, halves, pool, teacher
 from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.pool import Pool
 from ensrepro.steps.teacher import Teacher
+
+Job = tuple[str, Architecture, int]  # arm, architecture, seed
 
 FRESH, RANDOM, EQUAL = "fresh", "random", "equal"
 ARMS = (FRESH, RANDOM, EQUAL)
@@ -153,6 +156,23 @@ def get(
     return ctx.result(
         name, AblationResult, identity, lambda: make(ctx, made_of, arm, architecture, seed)
     )
+
+
+def _worker(ctx: Context, job: Job) -> None:
+    """One job on one thread, in any process; its result is in the files."""
+    with context.one_thread():
+        base = teacher.get(ctx)
+        get(ctx, parts(ctx, base, pool.get(ctx, base)), *job)
+
+
+def get_many(
+    ctx: Context, made_of: Parts, jobs: Sequence[Job], progress: Progress | None = None
+) -> list[AblationResult]:
+    """Several networks' numbers, in order; those that are missing are trained in parallel."""
+    missing = [job for job in jobs if not ctx.store.manifest(step_name(ctx, *job)).exists()]
+    if missing and ctx.may_compute:
+        context.side_by_side(ctx, partial(_worker, ctx), missing, "ablation", progress)
+    return [get(ctx, made_of, *job) for job in jobs]
 
 
 def drawn(ctx: Context, n: int, seed: int) -> list[Architecture]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from ensrepro.space import Space
 from ensrepro.training import History
 
 Result = TypeVar("Result")
+Job = TypeVar("Job")
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
 
@@ -194,6 +197,25 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(
+    ctx: Context,
+    work: Callable[[Job], None],
+    jobs: Sequence[Job],
+    what: str,
+    progress: Progress | None,
+) -> None:
+    """Do jobs that leave their results on file, in processes; a failure cancels what waits."""
+    with ExitStack() as stack:
+        run: Callable[..., Iterable[None]] = map
+        if ctx.n_processes > 1 and len(jobs) > 1:
+            executor = ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn"))
+            stack.callback(executor.shutdown, cancel_futures=True)
+            run = executor.map
+        for done, _ in enumerate(run(work, jobs), 1):
+            if progress is not None:
+                progress(what, done, len(jobs))
 
 
 def train(

@@ -6,13 +6,10 @@ Each (architecture, seed) is a job of its own with its own manifest and weights.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,22 +126,9 @@ def get_many(
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
     missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
     if missing and ctx.may_compute:
-        train_missing(ctx, missing, progress)
+        context.side_by_side(ctx, partial(_worker, ctx), missing, "fine-tune", progress)
     for job in jobs:
         yield get(ctx, base, parts, job)
-
-
-def train_missing(ctx: Context, missing: Sequence[Job], progress: Progress | None) -> None:
-    """Train jobs side by side; their results are then on file. A failure cancels what waits."""
-    with ExitStack() as stack:
-        run: Callable[..., Iterable[None]] = map
-        if ctx.n_processes > 1 and len(missing) > 1:
-            executor = ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn"))
-            stack.callback(executor.shutdown, cancel_futures=True)
-            run = executor.map
-        for done, _ in enumerate(run(partial(_worker, ctx), missing), 1):
-            if progress is not None:
-                progress("fine-tune", done, len(missing))
 
 
 def best(results: Iterable[Finetuned]) -> Finetuned:
