@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ensrepro import artifacts, classical, metrics
-from ensrepro.degrade import SensorNoise, color_filter, demosaiced
+from ensrepro.degrade import SensorNoise
+from ensrepro.degrade.noise import color_filter, demosaiced
 
 
 def ramp(side: int = 64) -> np.ndarray:

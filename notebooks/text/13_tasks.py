@@ -203,8 +203,8 @@ else:
 #     from ensrepro.degrade import light, to_linear, to_srgb
 #     from ensrepro.degrade.defocus import disk
 #     photo, kernel = everything["denoise"].image, disk(6.0, 21)
-#     physical = to_srgb(light.blurred(to_linear(photo), kernel))
-#     print(abs(physical - light.blurred(photo, kernel)).mean())
+#     physical = to_srgb(next(light.blurred(to_linear(photo), [kernel], 21)))
+#     print(abs(physical - next(light.blurred(photo, [kernel], 21))).mean())
 #
 # Around highlights: a lens adds light, and the transfer curve is steepest in the dark, so a bright point spreads into a bright disk. Averaging the
 # values of a file makes it a gray one. A network that has learned to turn gray disks into points leaves the bright ones alone.

@@ -40,6 +40,6 @@ def heat(
     axes.tick_params(length=0)
     for (i, j), value in np.ndenumerate(table):
         color = "white" if norm(value) > DARK else style.BLACK
-        text = "n/a" if np.isnan(value) else f"{value:.2f}"
+        text = "n/a" if np.isnan(value) else f"{round(value, 2) + 0.0:.2f}"  # no -0.00
         axes.text(j, i, text, ha="center", va="center", color=color, fontsize=11)
     return figure
