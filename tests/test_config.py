@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from ensrepro.config import (
     Profile,
     Schedule,
     named,
+    teacher_pair,
 )
 from ensrepro.space import RESTORMER
 
@@ -78,16 +79,29 @@ def test_every_value_is_known_by_its_own_name():
         assert all(value.name == name for name, value in table.items())
     assert list(PROFILES) == ["smoke", "mini", "small", "paper"]
     assert "denoise" in TASKS
-    assert list(PAIRS) == ["restormer-mambair", "uformer-mambair"]
+    assert list(PAIRS) == ["restormer-mambair", "uformer-mambair", "restormer-edge"]
     assert next(iter(PAIRS)) == DEFAULT_PAIR
 
 
 def test_the_pairs_have_the_spaces_of_their_teachers_and_folders_of_their_own():
     # section 3.4; assumption A34
     sizes = {name: (p.space.n_architectures, p.space.n_surrogates) for name, p in PAIRS.items()}
-    assert sizes == {"restormer-mambair": (34_560, 22), "uformer-mambair": (20_000, 21)}
+    assert sizes == {
+        "restormer-mambair": (34_560, 22),
+        "uformer-mambair": (20_000, 21),
+        "restormer-edge": (34_560, 22),
+    }
     assert PAIRS[DEFAULT_PAIR].suffix == ""  # its results were there before there were pairs
     assert len({pair.suffix for pair in PAIRS.values()}) == len(PAIRS)
+
+
+def test_pairs_that_share_a_teacher_have_the_same_family_and_sizes():
+    shared = {p.name: teacher_pair(p).name for p in PAIRS.values() if p.teacher_of}
+    assert shared == {"restormer-edge": "restormer-mambair"}
+    for name, other in shared.items():
+        pair = replace(PAIRS[other], name=name, efficient="edge", suffix="-edge", teacher_of=other)
+        assert pair == PAIRS[name]
+    assert teacher_pair(PAIRS["uformer-mambair"]) == PAIRS["uformer-mambair"]
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)

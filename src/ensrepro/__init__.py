@@ -7,6 +7,7 @@ imports nothing, so that the package costs nothing until a part of it is used. I
     what is stated     config: profiles and tasks               paper: the published numbers
     what is kept       artifacts: files and their provenance    ledger: every evaluation, once
     networks           models.scan, models.restormer, models.mambair, models.hybrid, models.official
+                       models.uformer, models.edge: what other pairs are made of
     data               degrade: noise in linear light           data: photos, crops, batches
     the method         training, distill, search, finetune: sections 3.1 to 3.5 of the paper
     what is measured   evaluate, metrics, erf, latency

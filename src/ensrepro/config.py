@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ensrepro.schedules import Distillation, Phase, Schedule, rounded_up
+from ensrepro.schedules import Distillation, Evaluation, Phase, Schedule, rounded_up
 from ensrepro.space import RESTORMER, UFORMER, Space
 
 Named = TypeVar("Named")
@@ -29,19 +29,6 @@ class MambaIRShape:
 
     def inner_width(self, channels: int) -> int:
         return rounded_up(int(self.expand * channels), self.inner_multiple)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Fixed images: `n_validation` crops for search and selection, `n_test` photos for judging.
-
-    Sizes are sides of squares in pixels; `test_size` None takes the photos whole.
-    """
-
-    n_validation: int
-    validation_size: int
-    n_test: int
-    test_size: int | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +95,8 @@ class Pair:
     """An expressive family and the efficient one that stands in for its stages.
 
     Images have sides that are multiples of `multiple`, stems at most `widest` channels, the width
-    of the released networks. Files are in folders called task + `suffix`.
+    of the released networks. Files are in folders called task + `suffix`, those of the teacher in
+    the folders of the pair `teacher_of` if it is named: the two share one teacher.
     """
 
     name: str
@@ -118,6 +106,7 @@ class Pair:
     multiple: int
     widest: int
     suffix: str
+    teacher_of: str = ""
 
 
 SMOKE_SCHEDULE = Schedule((Phase(3, 2, 32),), lr=1e-3, clip=0.05, checkpoint_every=2)
@@ -232,6 +221,10 @@ PAIRS = {
     for pair in (
         Pair("restormer-mambair", "restormer", "mambair", RESTORMER, 8, 48, ""),
         Pair("uformer-mambair", "uformer", "mambair", UFORMER, 128, 32, "-uformer"),
+        Pair(
+            *("restormer-edge", "restormer", "edge", RESTORMER, 8, 48, "-edge"),
+            teacher_of="restormer-mambair",
+        ),
     )
 }
 DEFAULT_PAIR = "restormer-mambair"  # the paper's own
@@ -282,6 +275,11 @@ TASKS = {
         ),
     )
 }
+
+
+def teacher_pair(pair: Pair) -> Pair:
+    """The pair whose teacher is this one's too: itself, or the one that it names (A39)."""
+    return PAIRS[pair.teacher_of] if pair.teacher_of else pair
 
 
 def named(kind: str, name: object, table: Mapping[str, Named]) -> Named:

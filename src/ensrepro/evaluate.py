@@ -160,7 +160,7 @@ def trained_teacher(task: str, profile: str, pair: str = config.DEFAULT_PAIR) ->
     """The teacher whose weights lie in the repository; nothing is trained."""
     task_value = config.named("task", task, config.TASKS)
     profile_value = config.named("profile", profile, config.PROFILES)
-    chosen = config.named("pair", pair, config.PAIRS)
+    chosen = config.teacher_pair(config.named("pair", pair, config.PAIRS))
     store = Store(profile, task, artifacts.repository(), suffix=chosen.suffix)
     path = store.weights("teacher")
     if not path.exists():

@@ -1,7 +1,7 @@
-"""How long, on what and at which rate something is trained.
+"""How long, on what and at which rate something is trained, and on what it is judged.
 
-`Phase`, `Schedule` and `Distillation` are parts of a `config.Profile`; their `fitted` forms are for
-networks whose images have sides that are multiples of some number.
+`Phase`, `Schedule`, `Distillation` and `Evaluation` are parts of a `config.Profile`; the `fitted`
+forms are for networks whose images have sides that are multiples of some number.
 """
 
 from __future__ import annotations
@@ -81,3 +81,16 @@ class Distillation:
         cached = Phase(1, self.n_patches, self.patch).fitted(multiple)
         schedules = self.schedule.fitted(multiple), self.full_resolution.fitted(multiple)
         return Distillation(cached.batch, cached.patch, *schedules)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Fixed images: `n_validation` crops for search and selection, `n_test` photos for judging.
+
+    Sizes are sides of squares in pixels; `test_size` None takes the photos whole.
+    """
+
+    n_validation: int
+    validation_size: int
+    n_test: int
+    test_size: int | None

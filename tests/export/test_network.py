@@ -14,6 +14,8 @@ from torch import nn
 
 from ensrepro.export import OPSET, Session, to_onnx
 from ensrepro.export.network import model
+from ensrepro.models.edge import EdgeBlockShape, EdgeShape
+from ensrepro.models.hybrid import NetworkShape
 from ensrepro.space import RESTORMER, Space, Stage
 
 HYBRIDS = np.random.default_rng(0).choice(RESTORMER.n_architectures, 20, replace=False)
@@ -21,6 +23,8 @@ SIZES = ((16, 40), (24, 8))  # the second's bottleneck is 3 x 1 pixels
 TOLERANCE = 1e-4
 BIAS_FREE = replace(TINY, norm="bias_free")
 DUAL_PIXEL = replace(TINY, in_channels=6)
+EDGE = EdgeShape(width=4)
+BOTH_WAYS = EdgeShape(width=4, edge=EdgeBlockShape(group_parts=2, is_bidirectional=True))
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +52,12 @@ def test_a_random_hybrid_is_the_same_in_onnxruntime_at_two_sizes(index: int, tmp
     assert_parity(network(RESTORMER.architecture(index), shape, seed=index), tmp_path / "net.onnx")
 
 
+@pytest.mark.parametrize("index", HYBRIDS.tolist())
+def test_so_is_a_random_hybrid_with_edge_blocks(index: int, tmp_path):
+    shape = BOTH_WAYS if index % 3 == 0 else EDGE
+    assert_parity(network(RESTORMER.architecture(index), shape, seed=index), tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize("architecture", [RESTORMER.teacher, RESTORMER.all_ssm])
 def test_so_are_the_teacher_and_the_network_without_attention(architecture, tmp_path):
     assert_parity(network(architecture), tmp_path / "net.onnx")
@@ -65,17 +75,19 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from all_nodes(attribute.g)
 
 
-def test_operators_are_those_of_onnx_itself_and_the_opset_is_stated():
-    made = model(network((0, 1, 0, 1, 0, 1, 0, 1)), 3, 3)
+@pytest.mark.parametrize("shape", [TINY, EDGE], ids=["mambair", "edge"])
+def test_operators_are_those_of_onnx_itself_and_the_opset_is_stated(shape: NetworkShape):
+    made = model(network((0, 1, 0, 1, 0, 1, 0, 1), shape), 3, 3)
     assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", OPSET)]
     nodes = list(all_nodes(made.graph))
     assert {node.domain for node in nodes} == {""}
-    assert {"Scan", "Exp", "LayerNormalization"} <= {node.op_type for node in nodes}
+    assert {"Scan", "Conv", "LayerNormalization"} <= {node.op_type for node in nodes}
     assert not made.functions
 
 
-def test_the_checker_and_strict_shape_inference_pass(tmp_path):
-    made = model(network((0, 1, 0, 1, 0, 1, 0, 1)), 3, 3)
+@pytest.mark.parametrize("shape", [TINY, EDGE, BOTH_WAYS], ids=["mambair", "edge", "both ways"])
+def test_the_checker_and_strict_shape_inference_pass(shape: NetworkShape):
+    made = model(network((0, 1, 0, 1, 0, 1, 0, 1), shape), 3, 3)
     onnx.checker.check_model(made, full_check=True)
     inferred = onnx.shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
     assert len(inferred.graph.value_info) > len(made.graph.value_info)

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ensrepro.config import MambaIRShape
 from ensrepro.models.counting import Macs, macs, parameters
+from ensrepro.models.edge import EdgeBlock
 from ensrepro.models.hybrid import NetworkShape, UNet, build
 from ensrepro.models.mambair import SS2D, VSSBlock
 from ensrepro.models.restormer import RestormerBlock
@@ -157,6 +158,17 @@ def test_counts_of_a_state_space_block_equal_those_of_torch_but_for_scan_and_ste
     inside = found.scan + 64 * 4 * 24 * 1  # the step projection is part of the compiled scan
     assert 2 * (found.total - inside) == counter.get_total_flops()
     assert found.scan == 64 * (9 * 4 * 24 * 4 + 4 * 24)
+
+
+def test_an_edge_block_has_the_macs_of_its_docstring_and_those_of_torch():
+    block, pixels = EdgeBlock(16, 8), 2 * 12 * 10  # D = 4, h = 8, groups of 8
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        block(torch.rand(2, 16, 12, 10))
+    found = macs(block, (2, 16, 12, 10))
+    assert found.convolution == pixels * 9 * 16 * 8
+    assert found.linear == pixels * (16 * (3 * 4 + 2 * 8) + 16 * (4 + 8))
+    assert found.scan == pixels * 4
+    assert 2 * (found.total - found.scan) == counter.get_total_flops()
 
 
 def test_counting_leaves_the_network_as_it_was():

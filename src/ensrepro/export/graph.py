@@ -88,8 +88,10 @@ class Graph:
         states: Sequence[tuple[str, str, str]],
         sequences: Sequence[tuple[str, str]],
         outputs: Sequence[str],
+        axis: int = 0,
+        is_backward: bool = False,
     ) -> list[str]:
-        """A `Scan` along the first axis of every sequence; gives the stacked outputs.
+        """A `Scan` along an axis of every sequence; gives the stacked outputs, in the same order.
 
         States are (name in the body, first value, next value in the body), sequences (name in the
         body, the whole).
@@ -105,6 +107,9 @@ class Graph:
         step = helper.make_graph(body.nodes, body.fresh("body"), *ends)
         given = [first for _, first, _ in states] + [whole for _, whole in sequences]
         attributes = {"body": step, "num_scan_inputs": len(sequences)}
+        for end, n in (("input", len(sequences)), ("output", len(outputs))):
+            attributes |= {f"scan_{end}_axes": [axis] * n}
+            attributes |= {f"scan_{end}_directions": [int(is_backward)] * n}
         return self.outputs("Scan", given, len(results), attributes)[len(states) :]
 
     def split(self, x: str, sizes: Sequence[int], axis: int) -> list[str]:

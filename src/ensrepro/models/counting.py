@@ -5,8 +5,9 @@ Per image, a convolution takes k * k * C_in / groups MACs for each output value,
 C_in; a transposed convolution k * k * C_out for each input value; attention across channels takes
 2 * L * C * C / heads, attention across pixels 2 * L * L * C, within windows of w * w pixels
 2 * L * w * w * C; the scan of an SS2D 9 * L * 4D * N + 4D * L, the convention of the state-space
-literature.
-B, C, H, W: batch, channels, height, width; L = H * W; D, N: inner width, state of an SS2D.
+literature; the recurrence of an edge block L * D.
+B, C, H, W: batch, channels, height, width; L = H * W; D, N: inner width, state of an SS2D; D: width
+of the recurrence of an edge block.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ensrepro.models.edge import EdgeBlock
 from ensrepro.models.mambair import SS2D
 from ensrepro.models.restormer import MDTA
 from ensrepro.models.uformer_windows import WindowAttention
@@ -70,6 +72,7 @@ RULES: tuple[tuple[type[nn.Module], Callable[..., Macs]], ...] = (
     # windows are (B, n, N, C)
     (WindowAttention, lambda _, x, y: Macs(attention=2 * x[0].numel() * x[0].shape[2])),
     (SS2D, scan_macs),
+    (EdgeBlock, lambda block, _, y: Macs(scan=y[:, 0].numel() * block.decay.numel())),
 )
 
 

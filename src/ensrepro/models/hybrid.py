@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair, Profile, Task
+from ensrepro.models.edge import EdgeShape
 from ensrepro.models.restormer import NetworkShape
 from ensrepro.models.uformer import UformerShape
 from ensrepro.space import RESTORMER, TEACHER, Space, Stage
@@ -60,7 +61,11 @@ class Shape(Protocol):
 RELEASED_RESTORMER = NetworkShape()
 
 # (expressive family, efficient family) -> shape
-SHAPES = {("restormer", "mambair"): NetworkShape, ("uformer", "mambair"): UformerShape}
+SHAPES: dict[tuple[str, str], type[Shape]] = {
+    ("restormer", "mambair"): NetworkShape,
+    ("uformer", "mambair"): UformerShape,
+    ("restormer", "edge"): EdgeShape,
+}
 
 
 def network_shape(profile: Profile, task: Task, pair: Pair = PAIRS[DEFAULT_PAIR]) -> Shape:

@@ -2,7 +2,8 @@
 
 A small teacher does not start from random weights (assumption A27): either it is trained on an
 easier degradation first, which is a step with a manifest and weights of its own, or it takes the
-weights of another task's teacher.
+weights of another task's teacher. Pairs of one expressive family share their teachers: those of
+`restormer-edge` are trained, and lie, with those of `restormer-mambair` (assumption A39).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from ensrepro import artifacts, data, evaluate
 from ensrepro.artifacts import Provenance
-from ensrepro.config import TASKS, Schedule
+from ensrepro.config import TASKS, Schedule, teacher_pair
 from ensrepro.models.counting import parameters
 from ensrepro.models.hybrid import UNet, build
 from ensrepro.steps import context
@@ -63,6 +64,12 @@ class Teacher:
 
     net: UNet
     result: TeacherResult
+
+
+def of_teacher(ctx: Context) -> Context:
+    """The context in which the teacher is trained: that of the pair whose teacher it is."""
+    pair = teacher_pair(ctx.pair)
+    return replace(ctx, pair=pair, store=replace(ctx.store, suffix=pair.suffix))
 
 
 def untrained(ctx: Context) -> UNet:
@@ -232,8 +239,9 @@ def check_start(ctx: Context, result: TeacherResult) -> None:
 
 def get(ctx: Context, progress: Progress | None = None) -> Teacher:
     """The task's teacher: from its files, or trained now."""
-    result = ctx.result(STEP, TeacherResult, identity(ctx), lambda: make(ctx, progress))
-    check_start(ctx, result)
-    net = untrained(ctx)
-    context.load(net, ctx.store.weights(STEP), metadata(ctx, STEP), result.digest)
+    own = of_teacher(ctx)
+    result = own.result(STEP, TeacherResult, identity(own), lambda: make(own, progress))
+    check_start(own, result)
+    net = untrained(ctx)  # of this pair's shape, which says what surrogates are
+    context.load(net, own.store.weights(STEP), metadata(own, STEP), result.digest)
     return Teacher(net.eval(), result)
