@@ -79,6 +79,7 @@ bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/memory.py
 	@'$(PY)' benchmarks/search.py
 	@'$(PY)' benchmarks/export.py
+	@'$(PY)' benchmarks/edge.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .
