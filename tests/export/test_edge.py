@@ -19,13 +19,14 @@ SHAPES = {"one way": EdgeBlockShape(), "both": BOTH, "control": EdgeBlockShape(h
 @pytest.mark.parametrize("shape", [*SHAPES.values()], ids=SHAPES)
 @pytest.mark.parametrize("position", range(len(TURNS)))
 def test_an_edge_block(position: int, shape: EdgeBlockShape):
+    torch.manual_seed(position)
     block = scattered(EdgeBlock(12, 4, position, shape), position)
     random = torch.Generator().manual_seed(4)
     for size in SIZES:
         x = torch.randn((1, 12, *size), generator=random)
         with torch.inference_mode():
             expected = block(x)
-        assert (expected - x).abs().max() > 0.1
+        assert (expected - x).abs().max() > 0.01  # it does something, even with one pixel
         torch.testing.assert_close(computed(block, x), expected, atol=5e-6, rtol=0)
 
 
