@@ -170,7 +170,7 @@ def on_file(store: Store, space: Space = RESTORMER) -> Bench | None:
 def load(task: str, pair: str = config.DEFAULT_PAIR, profile: str = "mini") -> pd.DataFrame:
     """The committed table: a row for each architecture, row i that of `space.architecture(i)`.
 
-    Columns: a choice for each stage, then those of `SCHEMA`.
+    Columns: a choice for each stage, 0 for the teacher's blocks, then those of `SCHEMA`.
     """
     found = on_file(store := store_of(task, profile, pair), config.PAIRS[pair].space)
     if found is None:
