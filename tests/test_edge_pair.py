@@ -9,44 +9,29 @@ from types import SimpleNamespace
 import pytest
 import torch
 from onnx_networks import metadata
+from pair_at_work import all_steps, files, repository, started
 
-from ensrepro import artifacts, evaluate, pipeline
+from ensrepro import artifacts, evaluate
 from ensrepro.export import Session, to_onnx
 from ensrepro.models.edge import EdgeBlock, EdgeShape
 from ensrepro.models.restormer import RestormerBlock
 from ensrepro.space import RESTORMER
-from ensrepro.steps import finetune, knee, teacher
+from ensrepro.steps import finetune, teacher
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAIR, OTHER, FOLDER = "restormer-edge", "restormer-mambair", "denoise-edge"
 
 
-def files(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-
-def started(pair: str = PAIR) -> pipeline.Run:
-    return pipeline.start("test", task="denoise", profile="smoke", pair=pair)
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty repository."""
-    folder = tmp_path_factory.mktemp("edge")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifacts, "repository", lambda: folder)
+    with repository(tmp_path_factory.mktemp("edge")) as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def made(checkout: Path) -> SimpleNamespace:
-    """Teacher, pool, search, knee and one fine-tuned candidate of profile `smoke`."""
-    run = started()
-    found = run.search("exact-ehvi")
-    choice = knee.choose(run.ctx, found)
-    (tuned,) = run.finetuned([(choice.knee, 0)])
-    return SimpleNamespace(run=run, search=found, choice=choice, tuned=tuned)
+    return all_steps(PAIR)
 
 
 def test_the_teacher_lies_with_the_first_pair_and_everything_else_apart(made, checkout):
@@ -118,7 +103,7 @@ def test_the_fine_tuned_hybrid_is_the_same_in_onnxruntime(made, tmp_path):
 
 
 def test_what_is_on_file_is_found_again(made, checkout, monkeypatch):
-    again, before = started(), files(checkout)
+    again, before = started(PAIR), files(checkout)
     monkeypatch.setattr(evaluate, "measure", None)
     assert again.search("exact-ehvi") == made.search
     assert files(checkout) == before

@@ -9,45 +9,30 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pair_at_work import all_steps, files, repository, started
 
-from ensrepro import artifacts, evaluate, pipeline
+from ensrepro import artifacts, evaluate
 from ensrepro.config import PAIRS, PROFILES
 from ensrepro.models.hybrid import assemble
 from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.uformer import LeWinBlock
 from ensrepro.space import RESTORMER, UFORMER
-from ensrepro.steps import finetune, knee, teacher
+from ensrepro.steps import finetune, teacher
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PAIR, FOLDER = "uformer-mambair", "denoise-uformer"
 
 
-def files(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-
-
-def started(pair: str = PAIR) -> pipeline.Run:
-    return pipeline.start("test", task="denoise", profile="smoke", pair=pair)
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty repository."""
-    folder = tmp_path_factory.mktemp("pair")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifacts, "repository", lambda: folder)
+    with repository(tmp_path_factory.mktemp("pair")) as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def made(checkout: Path) -> SimpleNamespace:
-    """Teacher, pool, search, knee and one fine-tuned candidate of profile `smoke`."""
-    run = started()
-    found = run.search("exact-ehvi")
-    choice = knee.choose(run.ctx, found)
-    (tuned,) = run.finetuned([(choice.knee, 0)])
-    return SimpleNamespace(run=run, search=found, choice=choice, tuned=tuned)
+    return all_steps(PAIR)
 
 
 def test_every_step_is_made_in_folders_of_the_pair(made, checkout):
@@ -105,7 +90,7 @@ def test_the_knee_is_fine_tuned_and_judged(made):
 
 
 def test_what_is_on_file_is_found_again_and_names_the_pair(made, checkout, monkeypatch):
-    again, before = started(), files(checkout)
+    again, before = started(PAIR), files(checkout)
     monkeypatch.setattr(evaluate, "measure", None)
     assert again.search("exact-ehvi") == made.search
     assert files(checkout) == before
