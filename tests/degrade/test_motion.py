@@ -10,7 +10,7 @@ import pytest
 from ensrepro.degrade import CameraShake
 from ensrepro.degrade.motion import extent, kernel_of
 
-SHAKE = CameraShake(4, 20)
+SHAKE = CameraShake(4, 12)
 
 
 def seeded(seed: int) -> np.random.Generator:

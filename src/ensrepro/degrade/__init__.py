@@ -17,8 +17,8 @@ Degradation = SensorNoise | Rain | CameraShake | Defocus
 DEGRADATIONS: dict[str, Degradation] = {
     "denoise": SensorNoise(-1.3, -0.3),
     "white_noise": SensorNoise(-1.6, -0.6, mosaic=False),  # what a denoiser learns first
-    "derain": Rain(density=(-3.3, -2.4), opacity=(0.1, 0.5), veil=0.2),
-    "deblur": CameraShake(smallest=4, largest=20),
+    "derain": Rain(density=(-3.3, -2.4), opacity=(0.1, 0.5), veil=0.1),
+    "deblur": CameraShake(smallest=4, largest=12),
     "defocus": Defocus(smallest=2, largest=9),
     "defocus_dual": Defocus(smallest=2, largest=9, dual_pixel=True),
 }
