@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -124,16 +126,19 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_a_pair_without_a_teacher_is_told_with_those_that_have_one(checkout):
+    path = Path("teacher.safetensors")
     on_file = (
-        "expected a trained teacher, and on file for that profile are: restormer-mambair (denoise, "
-        "derain), uformer-mambair (denoise), restormer-edge (denoise, derain)"
+        "in profile mini are trained: restormer-mambair (denoise, derain), "
+        "uformer-mambair (denoise), restormer-edge (denoise, derain)"
     )
-    assert str(weights.no_teacher("derain", "mini", "uformer-mambair")) == (
-        f"pair uformer-mambair is not trained for the task derain in profile mini; {on_file}"
+    assert str(weights.no_teacher(path, "derain", "mini", "uformer-mambair")) == (
+        "teacher.safetensors does not exist; expected a trained teacher of uformer-mambair for "
+        f"derain; {on_file}"
     )
-    assert str(weights.no_teacher("deblur", "mini", "restormer-mambair")) == (
-        f"pair restormer-mambair is not trained for the task deblur in profile mini; {on_file}; "
-        "python -m ensrepro run 03_distillation --task deblur --profile mini trains this one"
+    first = str(weights.no_teacher(path, "deblur", "mini", "restormer-mambair"))
+    assert first.endswith(
+        f"{on_file}; python -m ensrepro run 03_distillation --task deblur --profile mini trains "
+        "this one"
     )
 
 
@@ -141,6 +146,7 @@ def test_a_pair_without_a_teacher_is_told_with_those_that_have_one(checkout):
 def test_a_profile_without_any_teacher_says_so_and_how_to_train_one_if_that_can_be(
     checkout, profile
 ):
-    message = str(weights.no_teacher("denoise", profile, "restormer-mambair"))
-    assert "on file for that profile are: none" in message
+    path = Path("teacher.safetensors")
+    message = str(weights.no_teacher(path, "denoise", profile, "restormer-mambair"))
+    assert f"in profile {profile} are trained: none" in message
     assert message.endswith("trains this one") == (profile == "small")

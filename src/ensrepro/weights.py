@@ -75,13 +75,14 @@ def trained(profile: str) -> list[str]:
     return found
 
 
-def no_teacher(task: str, profile: str, pair: str) -> FileNotFoundError:
+def no_teacher(path: Path, task: str, profile: str, pair: str) -> FileNotFoundError:
     """The error of a teacher that is not trained; it says which are, and how to train one."""
     known = ", ".join(trained(profile)) or "none"
-    expected = f"expected a trained teacher, and on file for that profile are: {known}"
+    how = ""
     if pair == config.DEFAULT_PAIR and config.PROFILES[profile].has_data:
         call = f"python -m ensrepro run 03_distillation --task {task} --profile {profile}"
-        expected += f"; {call} trains this one"
+        how = f"; {call} trains this one"
     return FileNotFoundError(
-        f"pair {pair} is not trained for the task {task} in profile {profile}; {expected}"
+        f"{path} does not exist; expected a trained teacher of {pair} for {task}; in profile "
+        f"{profile} are trained: {known}{how}"
     )

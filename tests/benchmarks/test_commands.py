@@ -102,7 +102,7 @@ def test_the_teacher_of_another_pair_is_evaluated_if_there_is_one(tmp_path):
         call(*asked)
     with pytest.raises(
         FileNotFoundError,
-        match=r"pair uformer-mambair is not trained for the task derain in profile smoke; expected",
+        match=r"derain-uformer.* expected a trained teacher of uformer-mambair for derain; in",
     ):
         call(*asked, "--profile", "smoke")
 
