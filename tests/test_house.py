@@ -50,6 +50,7 @@ ORDER = (
         "steps",
         "export",
         "bench",
+        "outlook",
         "truth",
         "comparison",
         "study",

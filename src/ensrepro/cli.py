@@ -123,8 +123,8 @@ def reproduce_command(arguments: argparse.Namespace) -> None:
 
 def bench_command(arguments: argparse.Namespace) -> None:
     """Measure every architecture of a task."""
-    from ensrepro import bench
-    from ensrepro.steps import context, outlook
+    from ensrepro import bench, outlook
+    from ensrepro.steps import context
     from ensrepro.terminal import Terminal
 
     terminal = Terminal()
@@ -132,7 +132,7 @@ def bench_command(arguments: argparse.Namespace) -> None:
         arguments.profile, arguments.task, arguments.out or "", arguments.pair
     )
     config.check_data(ctx.profile)
-    outlook.Announcer(ctx, terminal).announce(outlook.of_pool(ctx))
+    outlook.Announcer(ctx, terminal).announce(outlook.of_table(ctx))
     made = bench.build(
         arguments.task,
         arguments.profile,

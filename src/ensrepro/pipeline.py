@@ -11,16 +11,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensrepro import artifacts, bench, study
+from ensrepro import artifacts, bench, outlook, study
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
+from ensrepro.outlook import Announcer
 from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
-from ensrepro.steps import context, finetune, outlook, pool, search, teacher
+from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
 from ensrepro.steps.knee import KneeChoice
-from ensrepro.steps.outlook import Announcer
 from ensrepro.steps.pool import Pool
 from ensrepro.steps.search import SearchSummary
 from ensrepro.steps.teacher import Teacher

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ensrepro import artifacts
+from ensrepro import artifacts, outlook
+from ensrepro.outlook import Announcer
 from ensrepro.space import RESTORMER
-from ensrepro.steps import context, outlook
-from ensrepro.steps.outlook import Announcer
+from ensrepro.steps import context
 
 MANIFEST = {"step": "x", "identity": {}, "result": {}}
 
@@ -79,6 +79,16 @@ def test_networks_are_fine_tuned_as_many_at_a_time_as_there_are_cores(checkout, 
     assert named(outlook.of_jobs(ctx, jobs)) == {"fine-tuning of 5 networks": 3 * 240}
 
 
+def test_a_table_is_measured_by_as_many_processes_as_there_are_cores(checkout, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    made = {"provenance": {"seconds": 7, "machine": "a laptop"}, "result": {"seconds": 8000.0}}
+    path = checkout / "results" / "mini" / "denoise" / "ens-bench.json"
+    path.write_text(json.dumps(MANIFEST | made))
+    missing = outlook.of_table(context.open_context("mini", "derain"))
+    assert named(missing[-1:]) == {"table of 34,560 architectures": 2000}
+    assert outlook.of_table(context.open_context("mini", "denoise")) == []
+
+
 def test_times_of_another_family_or_profile_are_no_measure(checkout):
     for profile, pair in (("mini", "uformer-mambair"), ("smoke", "restormer-mambair")):
         missing = outlook.of_pool(context.open_context(profile, "denoise", pair=pair))
@@ -111,7 +121,7 @@ def test_one_line_says_what_how_long_and_that_it_can_be_interrupted(checkout):
     announcer.announce(outlook.of_teacher(ctx))  # said already
     (line,) = listener.said
     assert line == (
-        "Not on file, so trained now for derain in profile mini: teacher of derain (60 s), "
+        "Not on file, so made now for derain in profile mini: teacher of derain (60 s), "
         "pool of 22 surrogates (2 min). Times are those of denoise on a laptop. "
         "If interrupted, the same call goes on where it was. Progress is shown on the terminal."
     )

@@ -1,4 +1,4 @@
-"""What a run is going to train, and how long that takes: said before it begins, not after an hour.
+"""What a run is going to make, and how long that takes: said before it begins, not after an hour.
 
 Times are those of committed results of the same profile and family of networks, of whichever task.
 """
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ensrepro import artifacts
+from ensrepro import artifacts, bench
 from ensrepro.config import DEFAULT_PAIR, TASKS
 from ensrepro.steps import finetune, pool, teacher
 from ensrepro.steps.context import Context
@@ -108,8 +108,20 @@ def of_jobs(ctx: Context, jobs: Sequence[Job]) -> list[Missing]:
     ]
 
 
+def of_table(ctx: Context) -> list[Missing]:
+    """What is trained and measured to have the table of all architectures."""
+    if ctx.store.manifest(bench.STEP).exists():
+        return of_pool(ctx)
+    work = timed(ctx, bench.STEP)  # summed over processes
+    table = f"table of {ctx.space.n_architectures:,} architectures"
+    return [
+        *of_pool(ctx),
+        Missing(table, work and replace(work, seconds=work.seconds / ctx.n_processes)),
+    ]
+
+
 def sentence(ctx: Context, missing: Sequence[Missing]) -> str:
-    """What is going to be trained, in one line."""
+    """What is going to be made, in one line."""
     steps = [
         f"{one.name} ({duration(one.timed.seconds)})" if one.timed else one.name for one in missing
     ]
@@ -120,7 +132,7 @@ def sentence(ctx: Context, missing: Sequence[Missing]) -> str:
         times += f"No time is on file for {untimed} ({ctx.profile.name}: {ctx.profile.price}). "
     pair = "" if ctx.pair.name == DEFAULT_PAIR else f", pair {ctx.pair.name}"
     return (
-        f"Not on file, so trained now for {ctx.task.name} in profile {ctx.profile.name}{pair}: "
+        f"Not on file, so made now for {ctx.task.name} in profile {ctx.profile.name}{pair}: "
         f"{', '.join(steps)}. {times}If interrupted, the same call goes on where it was. "
         "Progress is shown on the terminal."
     )
@@ -128,7 +140,7 @@ def sentence(ctx: Context, missing: Sequence[Missing]) -> str:
 
 @dataclass
 class Announcer:
-    """Says before a training of one run what is going to be trained; each step once."""
+    """Says before the long steps of one run what they are; each once."""
 
     ctx: Context
     terminal: Terminal
