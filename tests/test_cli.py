@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import ensrepro
 from ensrepro import artifacts, cli, notebook
@@ -51,6 +51,7 @@ def write_notebook(checkout: Path, *cells: str, parameters: str = PARAMETERS) ->
 
 
 def run(checkout: Path, *arguments: str) -> int:
+    """The notebook's exit status; quiet, so that only errors are told."""
     return cli.main(["run", "01_trial", "--quiet", "--out", str(checkout / "mine"), *arguments])
 
 
@@ -65,7 +66,8 @@ def test_a_run_passes_its_parameters_and_is_judged_by_the_manifest(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ):
     write_notebook(checkout, FINISH + WRITE)
-    assert run(checkout, "-p", "seed", "7", "-p", "rate", "1e-3", "-p", "fast", "true") == 0
+    given = ("-p", "seed", "7", "-p", "rate", "1e-3", "-p", "fast", "true")
+    assert cli.main(["run", "01_trial", "--out", str(checkout / "mine"), *given]) == 0
     manifest = json.loads((checkout / "mine" / "01_trial.manifest.json").read_text())
     assert manifest["parameters"] == {
         "task": "denoise",
@@ -106,6 +108,17 @@ def test_results_of_another_pair_go_to_a_folder_of_its_own(checkout: Path):
     assert (place / "01_trial.ipynb").exists()
 
 
+def test_a_pair_is_refused_where_the_notebook_has_none(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_notebook(checkout)
+    assert run(checkout, "--pair", "uformer-mambair") == 2
+    assert complaint(capsys).endswith(
+        "pair is 'uformer-mambair'; expected none, since 01_trial has no such parameter: "
+        "it is of restormer-mambair"
+    )
+
+
 def test_an_unknown_pair_is_refused_before_anything_runs(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -124,6 +137,27 @@ def test_progress_on_the_terminal_enters_no_page(checkout: Path):
     page = (checkout / "mine" / "01_trial.ipynb").read_text()
     outputs = [output for cell in nbformat.reads(page, 4).cells for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream"] == ["a result\n"]
+
+
+def test_a_quiet_run_prints_the_page_and_nothing_else(
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Not even what the library writes to the terminal from inside the kernel."""
+    monkeypatch.chdir(checkout)
+    talk = (
+        "import sys, warnings\nfrom ensrepro.terminal import Terminal\n"
+        "Terminal()('train', 1, 2)\nTerminal().say('An hour.')\nprint('a result')"
+    )
+    write_notebook(checkout, talk, FINISH + WRITE)
+    asked = ["run", "01_trial", "--out", "mine"]
+    assert cli.main([*asked, "--quiet"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == "mine/01_trial.ipynb\n"
+    assert printed.err == ""
+    assert cli.main(asked) == 0
+    printed = capfd.readouterr()
+    assert printed.out.splitlines()[1:] == ["01_trial: psnr_db 30.12", "mine/01_trial.ipynb"]
+    assert "train: 1/2\nAn hour.\n" in printed.err
 
 
 def test_a_notebook_runs_in_an_empty_folder(checkout: Path):
@@ -146,6 +180,7 @@ def test_a_notebook_runs_in_an_empty_folder(checkout: Path):
         (["--profile", "huge"], ["profile is 'huge'", "smoke", "mini", "paper"]),
         (["-p", "seed", "1", "-p", "seed", "2"], ["seed is given twice"]),
         (["--task", "denoise", "-p", "task", "denoise"], ["task is given twice"]),
+        (["-p", "seed", "-1"], ["seed is -1", "an integer >= 0"]),
     ],
     ids=" ".join,
 )
@@ -308,6 +343,39 @@ def test_list_prints_notebooks_tasks_and_profiles(
     printed = capsys.readouterr().out
     for word in ("01_trial", "rate=0.5", "denoise", "smoke", "mini"):
         assert word in printed
+
+
+def test_list_says_what_a_notebook_is_about(checkout: Path, capsys: pytest.CaptureFixture[str]):
+    path = write_notebook(checkout)
+    content = nbformat.read(path, 4)
+    content.cells.insert(0, new_markdown_cell("Words\n\n# 7 · Wiener's filter\n\n## More"))
+    nbformat.write(content, path)
+    assert cli.main(["list"]) == 0
+    assert re.search(r"^  01_trial +Wiener's filter$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_help_ends_with_examples_that_are_understood(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    examples = re.findall(r"^  python -m ensrepro (.+)$", capsys.readouterr().out, re.MULTILINE)
+    assert len(examples) >= 3
+    for example in examples:
+        cli.parser().parse_args(example.split())
+
+
+def test_every_command_says_in_its_help_what_it_does_and_where_files_go(
+    capsys: pytest.CaptureFixture[str],
+):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    listed = re.findall(r"^    (\w+)  +\S", capsys.readouterr().out, re.MULTILINE)
+    assert {"run", "list", "bench", "search", "work", "evaluate", "data"} <= set(listed)
+    for name in ("run", "bench", "search", "work"):
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        told = " ".join(capsys.readouterr().out.split())
+        assert all(f"OUT/{folder}" in told for folder in ("results", "weights", "checkpoints"))
+        assert re.search(r"lacks is read from the repository", told)
 
 
 def test_reproduce_and_restore_pass_on_what_was_asked(

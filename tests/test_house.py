@@ -31,7 +31,7 @@ MODULES = {
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
     *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
-    *("paper", "claims"),
+    *("terminal", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -43,12 +43,14 @@ ORDER = (
     "models.hybrid",
     *("models.official", "models"),
     *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
-    *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "trials", "queue"),
+    *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "parameters"),
+    *("trials", "queue"),
     *("erf", "latency", "costs", "tables", "figures"),
     *(
         "steps",
         "export",
         "bench",
+        "outlook",
         "truth",
         "comparison",
         "study",
@@ -56,6 +58,7 @@ ORDER = (
         "pipeline",
         "across",
         "sharing",
+        "sharing_commands",
         "reproduce",
         "benchmarks",
         "cli",
@@ -65,7 +68,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
-    *("claims", "tables"),
+    *("terminal", "claims", "tables"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

@@ -176,6 +176,51 @@ def test_the_printed_papermill_command_works_on_a_fresh_clone(page: str):
     assert given.keys() <= notebook.declared_parameters(ROOT / source).keys()
 
 
+def test_the_two_ways_to_run_a_notebook_do_not_write_one_file():
+    text = (ROOT / "README.md").read_text("utf-8")
+    (strict,) = re.findall(r"^make run NB=(\S+) .*--out ([^\s\"]+)", text, re.MULTILINE)
+    (papermill_page,) = re.findall(r"^papermill \S+ (\S+)", text, re.MULTILINE)
+    name, folder = strict
+    assert f"{folder}/{name}.ipynb" != papermill_page
+    assert folder.startswith("results/mine/"), "else git would see the files"
+
+
+NUMBERS = (
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
+COUNTED = {
+    "notebooks": len(NOTEBOOKS),
+    "tasks": len(config.TASKS),
+    "profiles": len(config.PROFILES),
+    "pairs": len(config.PAIRS),
+}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "book/how_to_read.md", "book/intro.md"]
+)
+def test_what_a_page_counts_is_as_many_as_there_are(page: str):
+    text = " ".join((ROOT / page).read_text("utf-8").split())
+    for what, n in COUNTED.items():
+        said = re.findall(rf"\b({'|'.join(NUMBERS)}|\d+) {what}\b", text, re.IGNORECASE)
+        assert {NUMBERS.index(s.lower()) + 2 if s.isalpha() else int(s) for s in said} <= {n}, what
+
+
+def test_the_readme_names_every_task_and_pair():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert [name for name in (*config.TASKS, *config.PAIRS) if f"`{name}`" not in text] == []
+
+
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_git_keeps_the_folder_for_runs_of_your_own_and_ignores_what_is_in_it():
     def ignored(path: str) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from ensrepro import artifacts, pipeline
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
+from ensrepro.steps.context import Context
 from ensrepro.steps.knee import KneeChoice
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,6 +47,7 @@ def files(root: Path) -> dict[str, bytes]:
         ({"seed": 0.0}, ValueError, "seed is 0.0; expected an integer >= 0"),
         ({"seed": "0"}, ValueError, "seed is '0'; expected an integer >= 0"),
         ({"seed": True}, ValueError, "seed is True; expected an integer >= 0"),
+        ({"stage": "encoder_3", "depth": 3}, ValueError, "depth is 3; encoder_3 has surrogates of"),
         ({"out": 5}, TypeError, "out is 5; expected the path of a folder"),
         ({"out": None}, TypeError, "out is None; expected the path of a folder"),
     ],
@@ -120,42 +121,38 @@ def test_finishing_writes_a_manifest_where_results_go(checkout, tmp_path, is_out
     assert json.loads(expected.read_text()) == content
 
 
-# ---------------------------------------------------------------- progress
+# ---------------------------------------------------------------- what is going to be trained
 
 
-class Terminal(io.StringIO):
-    def __init__(self, is_terminal: bool) -> None:
-        super().__init__()
-        self.is_terminal = is_terminal
+def test_a_training_is_announced_once_and_before_it_begins(checkout, capsys, monkeypatch):
+    run = pipeline.start("04_search", task="derain", profile="mini")
+    told: list[str] = []
 
-    def isatty(self) -> bool:
-        return self.is_terminal
+    def stop(ctx: Context, *_rest: object) -> None:
+        if not ctx.may_compute:
+            raise artifacts.NotOnFileError
+        told.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
 
-
-def shown(monkeypatch, of: int, is_terminal: bool) -> str:
-    stream = Terminal(is_terminal)
-    monkeypatch.setattr(sys, "__stderr__", stream)
-    for done in range(1, of + 1):
-        pipeline.show_progress("train", done, of)
-    return stream.getvalue()
-
-
-def test_progress_is_one_line_on_a_terminal(monkeypatch):
-    assert shown(monkeypatch, 3, True) == "\rtrain: 1/3\rtrain: 2/3\rtrain: 3/3\n"
-
-
-@pytest.mark.parametrize("of", [1, 3, 20, 21, 4000])
-def test_progress_is_a_few_lines_in_a_file(monkeypatch, of):
-    lines = shown(monkeypatch, of, False).splitlines()
-    assert lines[-1] == f"train: {of}/{of}"
-    assert len(lines) <= 22
-    assert all(line.startswith("train: ") for line in lines)
+    monkeypatch.setattr(pipeline.teacher, "get", stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run.search()
+    first, second = told
+    assert first.count("\n") == 1
+    assert "derain in profile mini" in first
+    steps = ("pretraining of the teacher of denoise", "teacher of derain", "pool of 22 surrogates")
+    assert [step in first for step in steps] == [True] * 3
+    assert second == ""
+    assert files(checkout) == {}
 
 
-def test_progress_needs_no_terminal_at_all(monkeypatch, capfd):
-    monkeypatch.setattr(sys, "__stderr__", None)
-    pipeline.show_progress("train", 1, 1)
-    assert capfd.readouterr() == ("", "")
+def test_where_nothing_may_be_computed_nothing_is_announced(checkout, capsys):
+    run = pipeline.start("13_tasks", task="denoise", profile="smoke")
+    reading = replace(run, ctx=replace(run.ctx, may_compute=False))
+    with pytest.raises(artifacts.NotOnFileError):
+        reading.pool  # noqa: B018
+    assert capsys.readouterr().err == ""
 
 
 # ---------------------------------------------------------------- jobs

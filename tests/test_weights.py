@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ensrepro import weights
+from ensrepro import artifacts, weights
 
 METADATA = {"profile": "mini", "task": "denoise", "step": "teacher"}
 
@@ -111,3 +113,40 @@ def test_weights_that_float16_cannot_hold_are_not_written(saved, value):
     with pytest.raises(ValueError, match=r"teacher\.safetensors: b does not fit float16"):
         weights.save_weights(saved, {"b": np.array([1.0, value], np.float32)}, METADATA)
     assert saved.read_bytes() == content
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with teachers of two tasks of the first pair, and one of another."""
+    monkeypatch.setattr(artifacts, "repository", lambda: tmp_path)
+    for folder in ("denoise", "derain", "denoise-uformer"):
+        path = tmp_path / "weights" / "mini" / folder / "teacher.safetensors"
+        path.parent.mkdir(parents=True)
+        path.touch()
+
+
+def test_a_pair_without_a_teacher_is_told_with_those_that_have_one(checkout):
+    path = Path("teacher.safetensors")
+    on_file = (
+        "in profile mini are trained: restormer-mambair (denoise, derain), "
+        "uformer-mambair (denoise), restormer-edge (denoise, derain)"
+    )
+    assert str(weights.no_teacher(path, "derain", "mini", "uformer-mambair")) == (
+        "teacher.safetensors does not exist; expected a trained teacher of uformer-mambair for "
+        f"derain; {on_file}"
+    )
+    first = str(weights.no_teacher(path, "deblur", "mini", "restormer-mambair"))
+    assert first.endswith(
+        f"{on_file}; python -m ensrepro run 03_distillation --task deblur --profile mini trains "
+        "this one"
+    )
+
+
+@pytest.mark.parametrize("profile", ["small", "paper"])
+def test_a_profile_without_any_teacher_says_so_and_how_to_train_one_if_that_can_be(
+    checkout, profile
+):
+    path = Path("teacher.safetensors")
+    message = str(weights.no_teacher(path, "denoise", profile, "restormer-mambair"))
+    assert f"in profile {profile} are trained: none" in message
+    assert message.endswith("trains this one") == (profile == "small")

@@ -11,10 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ensrepro import artifacts, config, notebook
+from ensrepro import artifacts, config, notebook, sharing_commands
 from ensrepro.benchmarks import commands as benchmark_commands
 from ensrepro.queue import QueueError
 
+EXAMPLES = """\
+examples:
+  python -m ensrepro list
+  python -m ensrepro run 05_knee --out results/mine/knee
+  python -m ensrepro run 04_search -p sampler motpe -p seed 3 --out results/mine/motpe
+  python -m ensrepro restore noisy.png restored.png
+`python -m ensrepro COMMAND --help` tells the options of a command."""
+
+WHERE_FILES_ARE = (
+    "OUT holds the page NOTEBOOK.ipynb and NOTEBOOK.manifest.json, and below OUT/results, "
+    "OUT/weights and OUT/checkpoints, in folders PROFILE/TASK, what had to be computed for it. "
+    "What OUT lacks is read from the repository; only what neither has is computed. Without --out "
+    "the repository is OUT, and page and manifest go into its results/PROFILE/TASK, over those "
+    "that are committed."
+)
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -46,35 +61,39 @@ def run_command(arguments: argparse.Namespace) -> None:
     """Execute one notebook strictly."""
     source = notebook.find(arguments.notebook, notebooks())
     given = [(name, text) for name, text in arguments.parameter]
-    for name in ("task", "profile", "out"):
+    for name in ("task", "profile", "pair", "out"):
         if getattr(arguments, name) is not None:
             given.append((name, getattr(arguments, name)))
     values = notebook.resolved_parameters(source, given)
     shown = ", ".join(f"{name}={value}" for name, value in values.items() if value != "")
-    print(f"{source.stem}: {shown}", flush=True)
+    if not arguments.quiet:
+        print(f"{source.stem}: {shown}", flush=True)
     page, manifest = notebook.run(source, values, progress=not arguments.quiet)
-    print(f"{source.stem}: {summary(manifest['headline'])}\n{shortest(page)}", flush=True)
+    if not arguments.quiet:
+        print(f"{source.stem}: {summary(manifest['headline'])}")
+    print(shortest(page), flush=True)
 
 
 def list_command(_arguments: argparse.Namespace) -> None:
     """Print the notebooks with their parameters, the tasks, the profiles and the pairs."""
-    rows = {"notebooks": [], "tasks": [], "profiles": [], "pairs": []}
+    print("notebooks, with their parameters")
     for path in sorted(notebooks().glob("[0-9]*.ipynb")):
         declared = notebook.declared_parameters(path)
-        rows["notebooks"].append((path.stem, ", ".join(f"{k}={v!r}" for k, v in declared.items())))
-    rows["tasks"] += [(task.name, task.what) for task in config.TASKS.values()]
-    rows["profiles"] += [(profile.name, profile.price) for profile in config.PROFILES.values()]
-    rows["pairs"] += [
-        (
-            name,
-            f"{pair.space.n_architectures:,} architectures, {pair.space.n_surrogates} surrogates",
-        )
-        for name, pair in config.PAIRS.items()
-    ]
-    for heading, lines in rows.items():
+        print(f"  {path.stem:<18} {notebook.title(path)}")
+        print(f"  {'':<18} {', '.join(f'{name}={value!r}' for name, value in declared.items())}")
+    tables = {
+        "tasks": {task.name: task.what for task in config.TASKS.values()},
+        "profiles": {profile.name: profile.price for profile in config.PROFILES.values()},
+        "pairs": {
+            pair.name: f"{pair.expressive} and {pair.efficient}: "
+            f"{pair.space.n_architectures:,} architectures, {pair.space.n_surrogates} surrogates"
+            for pair in config.PAIRS.values()
+        },
+    }
+    for heading, lines in tables.items():
         print(heading)
-        for name, what in lines:
-            print(f"  {name:<16} {what}")
+        for name, what in lines.items():
+            print(f"  {name:<18} {what}")
 
 
 def claims_command(arguments: argparse.Namespace) -> None:
@@ -104,51 +123,26 @@ def reproduce_command(arguments: argparse.Namespace) -> None:
 
 def bench_command(arguments: argparse.Namespace) -> None:
     """Measure every architecture of a task."""
-    from ensrepro import bench, pipeline
+    from ensrepro import bench, outlook
+    from ensrepro.steps import context
+    from ensrepro.terminal import Terminal
 
+    terminal = Terminal()
+    ctx = context.open_context(
+        arguments.profile, arguments.task, arguments.out or "", arguments.pair
+    )
+    config.check_data(ctx.profile)
+    outlook.Announcer(ctx, terminal).announce(outlook.of_table(ctx))
     made = bench.build(
         arguments.task,
         arguments.profile,
         pair=arguments.pair,
         out=arguments.out or "",
         processes=arguments.processes,
-        progress=pipeline.show_progress,
+        progress=terminal,
     )
     result = made.result
     print(f"{result.n_rows} architectures on {result.n_images} crops: {result.file}")
-
-
-def search_command(arguments: argparse.Namespace) -> None:
-    """Coordinate one search whose architectures other processes help to measure."""
-    from ensrepro import sharing
-
-    found = sharing.coordinate(
-        arguments.storage,
-        task=arguments.task,
-        profile=arguments.profile,
-        pair=arguments.pair,
-        out=arguments.out or "",
-        sampler=arguments.sampler,
-        n_trials=arguments.n_trials,
-        seed=arguments.seed,
-    )
-    print(f"{found.sampler}: {found.n_unique} architectures, {len(found.front)} on the front")
-
-
-def work_command(arguments: argparse.Namespace) -> None:
-    """Measure what a search asks for."""
-    from ensrepro import sharing
-
-    n = sharing.work(
-        arguments.storage,
-        arguments.name,
-        task=arguments.task,
-        profile=arguments.profile,
-        pair=arguments.pair,
-        idle_seconds=arguments.idle_seconds,
-        out=arguments.out or "",
-    )
-    print(f"{n} architectures measured")
 
 
 def restore_command(arguments: argparse.Namespace) -> None:
@@ -167,27 +161,6 @@ def sentence(error: Exception) -> str:
     return str(error)
 
 
-def sharing_commands(commands: Any) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
-    """`search` and `work`: one search on many machines."""
-    search = commands.add_parser(
-        "search", help="coordinate a search that workers share", allow_abbrev=False
-    )
-    search.set_defaults(command=search_command)
-    search.add_argument("--sampler", default="exact-ehvi", help="one of notebook 04's")
-    search.add_argument("--n-trials", type=int, help="proposals (default: the profile's number)")
-    search.add_argument("--seed", type=int, default=0)
-    work = commands.add_parser("work", help="measure for such a search", allow_abbrev=False)
-    work.set_defaults(command=work_command)
-    work.add_argument("name", help="of the search; `search` prints it")
-    work.add_argument("--idle-seconds", type=float, default=600.0, help="wait for work so long")
-    for command in (search, work):
-        command.add_argument("--out", help="folder for results (default: results/PROFILE/TASK)")
-        command.add_argument(
-            "--storage", required=True, help="sqlite:///FILE or postgresql+psycopg://HOST/DATABASE"
-        )
-    return search, work
-
-
 def name_what(command: argparse.ArgumentParser) -> None:
     """Let a command be told the task, the profile and the pair."""
     command.add_argument("--task", choices=config.TASKS, default="denoise")
@@ -195,17 +168,21 @@ def name_what(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pair", choices=config.PAIRS, default=config.DEFAULT_PAIR)
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands; a shortened option is refused like any other unknown one."""
-    top = argparse.ArgumentParser("python -m ensrepro", allow_abbrev=False)
-    top.add_argument("--traceback", action="store_true", help="show where an error came from")
-    commands = top.add_subparsers(metavar="command", required=True)
-    run = commands.add_parser("run", help="execute one notebook strictly", allow_abbrev=False)
+def add_run(commands: Any) -> None:
+    """`run`: one notebook."""
+    run = commands.add_parser(
+        "run",
+        help="execute one notebook strictly, and train what it needs and is not on file",
+        epilog=WHERE_FILES_ARE,
+        allow_abbrev=False,
+    )
+    run.set_defaults(command=run_command)
     run.add_argument("notebook", help="its name, such as 04_search")
-    run.add_argument("--task", help="one of those that `list` prints")
-    run.add_argument("--profile", help="the scale, one of those that `list` prints")
-    run.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
-    run.add_argument("--quiet", action="store_true", help="show no progress")
+    run.add_argument("--task", help="one of those that `list` prints (default: denoise)")
+    run.add_argument("--profile", help="the scale, one of those that `list` prints (default: mini)")
+    run.add_argument("--pair", help="the two families, where the notebook has that parameter")
+    run.add_argument("--out", help="folder for all files (default: the repository), see below")
+    run.add_argument("--quiet", action="store_true", help="print the path of the page, or an error")
     run.add_argument(
         *("-p", "--parameter"),
         nargs=2,
@@ -214,9 +191,23 @@ def parser() -> argparse.ArgumentParser:
         metavar=("NAME", "VALUE"),
         help="any parameter of the notebook; may be given several times",
     )
-    run.set_defaults(command=run_command)
 
-    listing = commands.add_parser("list", help="print notebooks, tasks and profiles")
+
+def parser() -> argparse.ArgumentParser:
+    """All commands; a shortened option is refused like any other unknown one."""
+    top = argparse.ArgumentParser(
+        "python -m ensrepro",
+        description="The paper's method, its results and its networks, from the command line.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--traceback", action="store_true", help="show where an error came from")
+    commands = top.add_subparsers(metavar="command", required=True)
+    add_run(commands)
+    listing = commands.add_parser(
+        "list", help="print notebooks, tasks, profiles and pairs", allow_abbrev=False
+    )
     listing.set_defaults(command=list_command)
 
     ledger = commands.add_parser(
@@ -226,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
     ledger.add_argument("--profile", choices=config.PROFILES, default="mini")
 
     reproduce = commands.add_parser(
-        "reproduce", help="redo a task from nothing, report the differences", allow_abbrev=False
+        "reproduce", help="train a task from nothing, report the differences", allow_abbrev=False
     )
     reproduce.set_defaults(command=reproduce_command)
     restore = commands.add_parser("restore", help="restore one image file", allow_abbrev=False)
@@ -234,12 +225,12 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument("source", help="the degraded image")
     restore.add_argument("target", help="the PNG file to write")
     bench = commands.add_parser(
-        "bench", help="measure every architecture of a task", allow_abbrev=False
+        "bench", help="measure every architecture of a task into a table", allow_abbrev=False
     )
     bench.set_defaults(command=bench_command)
     bench.add_argument("--processes", type=int, help="of one thread each (default: one a core)")
-    bench.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
-    search, work = sharing_commands(commands)
+    bench.add_argument("--out", help=sharing_commands.OUT)
+    search, work = sharing_commands.add(commands)
     benchmark_commands.add(commands)
     for command in (reproduce, bench, search, work, restore):
         name_what(command)

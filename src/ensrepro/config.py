@@ -157,7 +157,7 @@ MINI = Profile(
 
 SMALL = Profile(
     name="small",
-    price="meant for a GPU, never run so far: this edition computes on the CPU only",
+    price="meant for a GPU, never run so far: this edition trains on the CPU only",
     width=16,
     mambair=MambaIRShape(expand=1.0, d_state=8, inner_multiple=16),
     pretraining=Schedule((Phase(4000, 16, 64),), lr=8e-4, hold=0.3, warmup=100, clip=0.05),

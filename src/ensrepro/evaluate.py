@@ -164,10 +164,7 @@ def trained_teacher(task: str, profile: str, pair: str = config.DEFAULT_PAIR) ->
     store = Store(profile, task, artifacts.repository(), suffix=chosen.suffix)
     path = store.weights("teacher")
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} does not exist; expected a trained teacher of {pair} (of "
-            f"{config.DEFAULT_PAIR}, notebook 03_distillation makes it)"
-        )
+        raise weights.no_teacher(path, task, profile, pair)
     shape = network_shape(profile_value, task_value, chosen)
     net = build(chosen.space.teacher, shape, chosen.space)
     asked = {"step": "teacher", "profile": profile, "task": task}

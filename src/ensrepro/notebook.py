@@ -12,8 +12,9 @@ import ast
 import fcntl
 import json
 import math
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -29,6 +30,7 @@ KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a fi
 # The kernel's own log only tells of its sockets, and of being interrupted when it is told to end.
 # What the library writes to the terminal, its progress, stays there and enters no page.
 QUIET_KERNEL = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
+SILENT_KERNEL = ["--IPKernelApp.no_stderr=True"]  # not that either
 
 # What papermill notes in a notebook and would publish where a person's files lie.
 PRIVATE_METADATA = ("input_path", "output_path", "environment_variables")
@@ -87,6 +89,15 @@ def declared_parameters(notebook: Path) -> dict[str, Value]:
     return declared
 
 
+def title(notebook: Path) -> str:
+    """The notebook's first heading, without its number; nothing if it has none."""
+    for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line.removeprefix("# ").split(" · ")[-1]
+    return ""
+
+
 def converted(name: str, text: str, default: Value) -> Value:
     """The text as a value of the default's type; never guessed from what it looks like."""
     try:
@@ -105,11 +116,32 @@ def converted(name: str, text: str, default: Value) -> Value:
         raise UsageError(f"{name} is {text!r}; expected {KINDS[type(default)]}") from None
 
 
+def check_values(values: Mapping[str, Value]) -> None:
+    """A UsageError unless names and values are known ones, as far as no network is needed."""
+    from ensrepro import parameters  # numpy and scipy, which a misspelt name need not wait for
+
+    pair = values.get("pair", config.DEFAULT_PAIR)
+    try:
+        if "task" in values:
+            config.named("task", values["task"], config.TASKS)
+        if "profile" in values:
+            config.check_data(config.named("profile", values["profile"], config.PROFILES))
+        space = config.named("pair", pair, config.PAIRS).space
+        parameters.check_values(space, values)
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from None
+
+
 def resolved_parameters(notebook: Path, given: Sequence[tuple[str, str]]) -> dict[str, Value]:
-    """Every parameter of the notebook: as given, else its default."""
+    """Every parameter of the notebook: as given, else its default; a UsageError for bad ones."""
     values = declared_parameters(notebook)
     seen: set[str] = set()
     for name, text in given:
+        if name == "pair" and name not in values:
+            raise UsageError(
+                f"pair is {text!r}; expected none, since {notebook.stem} has no such parameter: "
+                f"it is of {config.DEFAULT_PAIR}"
+            )
         if name not in values:
             raise UsageError(
                 f"{notebook.stem} has no parameter {name!r}; "
@@ -119,15 +151,7 @@ def resolved_parameters(notebook: Path, given: Sequence[tuple[str, str]]) -> dic
             raise UsageError(f"{name} is given twice; expected once")
         seen.add(name)
         values[name] = converted(name, text, values[name])
-    try:
-        if "task" in values:
-            config.named("task", values["task"], config.TASKS)
-        if "profile" in values:
-            config.check_data(config.named("profile", values["profile"], config.PROFILES))
-        if "pair" in values:
-            config.named("pair", values["pair"], config.PAIRS)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    check_values(values)
     if values.get("out"):
         values["out"] = str(Path(str(values["out"])).resolve())  # the notebook runs elsewhere
     return values
@@ -168,9 +192,9 @@ def execute(notebook: Path, target: Path, values: dict[str, Value], progress: bo
                 parameters=values,
                 kernel_name="python3",
                 language="python",
-                progress_bar=progress,
+                progress_bar=progress and sys.stderr.isatty(),
                 cwd=nowhere,
-                extra_arguments=QUIET_KERNEL,
+                extra_arguments=QUIET_KERNEL if progress else [*QUIET_KERNEL, *SILENT_KERNEL],
             )
         except papermill.PapermillExecutionError as error:
             reason = str(error.evalue).strip() or "no message"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
-import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensrepro import artifacts, bench, pareto, study
+from ensrepro import artifacts, bench, outlook, study
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
+from ensrepro.outlook import Announcer
+from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
-from ensrepro.space import PENALTY_TABLES
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
@@ -26,32 +25,12 @@ from ensrepro.steps.pool import Pool
 from ensrepro.steps.search import SearchSummary
 from ensrepro.steps.teacher import Teacher
 from ensrepro.study import StudyResult
+from ensrepro.terminal import Terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What a notebook's own parameters may be, beside `stage`; all others are integers >= 0.
-CHOICES: dict[str, Collection[str]] = {
-    "sampler": SAMPLERS,
-    "penalty_table": PENALTY_TABLES,
-    "method": pareto.KNEES,
-    "rule": pareto.CANDIDATE_RULES,
-}
-REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
 COMPARED = ("random",)  # with the sampler that was asked for
-Parameter = str | int | float | bool
-
-
-def show_progress(what: str, done: int, of: int) -> None:
-    """One line that rewrites itself, on the terminal; nothing of it enters a notebook."""
-    stream = sys.__stderr__
-    if stream is None:
-        return
-    if not stream.isatty() and done % max(of // 20, 1) and done != of:
-        return
-    end = "\n" if done == of or not stream.isatty() else ""
-    stream.write(f"\r{what}: {done}/{of}{end}" if stream.isatty() else f"{what}: {done}/{of}\n")
-    stream.flush()
 
 
 @dataclass(frozen=True)
@@ -62,6 +41,11 @@ class Run:
     ctx: Context
     parameters: dict[str, Parameter]
     started: float
+    terminal: Terminal = field(default_factory=Terminal)
+
+    @cached_property
+    def announcer(self) -> Announcer:
+        return Announcer(self.ctx, self.terminal)
 
     @property
     def seed(self) -> int:
@@ -69,11 +53,13 @@ class Run:
 
     @cached_property
     def teacher(self) -> Teacher:
-        return teacher.get(self.ctx, show_progress)
+        self.announcer.announce(outlook.of_teacher(self.ctx))
+        return teacher.get(self.ctx, self.terminal)
 
     @cached_property
     def pool(self) -> Pool:
-        return pool.get(self.ctx, self.teacher, progress=show_progress)
+        self.announcer.announce(outlook.of_pool(self.ctx))  # before the teacher announces itself
+        return pool.get(self.ctx, self.teacher, self.terminal)
 
     @cached_property
     def truth(self) -> Bench | None:
@@ -92,8 +78,8 @@ class Run:
         if borrowed is None:
             raise FileNotFoundError(
                 f"there is no table of all architectures for {task} in {profile}; expected one: "
-                f"python -m ensrepro bench --task {task} --profile {profile} --pair {pair} takes "
-                "an hour or two"
+                f"python -m ensrepro bench --task {task} --profile {profile} --pair {pair} makes "
+                "it in an hour or two, once teacher and pool are trained"
             )
         return borrowed
 
@@ -115,7 +101,7 @@ class Run:
             plan=plan,
             space=self.ctx.space,
             processes=self.ctx.n_processes,
-            progress=partial(show_progress, "study"),
+            progress=partial(self.terminal, "study"),
         )
         return made, self.ctx.provenance(0, started)
 
@@ -136,17 +122,18 @@ class Run:
             known = search.Known(self.truth.quality, self.truth.latency_ms, table)
         elif latency_budget_ms:
             known = search.Known(latency_ms=self.bench.latency_ms)
+        parts = self.pool
         return search.get(
             self.ctx,
             self.teacher,
-            self.pool,
+            parts,
             sampler=sampler,
             n_trials=n_trials or None,
             seed=self.seed,
             penalty_table=penalty_table,
             latency_budget_ms=latency_budget_ms or None,
             known=known,
-            progress=show_progress,
+            progress=self.terminal,
         )
 
     def searches(
@@ -188,7 +175,9 @@ class Run:
         style.show(figure, alt, self.caption(text), f"{self.notebook}-{name}")
 
     def finetuned(self, jobs: Sequence[Job]) -> list[Finetuned]:
-        made = finetune.get_many(self.ctx, self.teacher, self.pool, jobs, show_progress)
+        parts = self.pool
+        self.announcer.announce(outlook.of_jobs(self.ctx, jobs))
+        made = finetune.get_many(self.ctx, self.teacher, parts, jobs, self.terminal)
         return list(made)
 
     @property
@@ -211,21 +200,6 @@ class Run:
         artifacts.write_bytes(self.manifest, text.encode() + b"\n")
 
 
-def checked(ctx: Context, name: str, value: Parameter) -> Parameter:
-    """A notebook's own parameter; a ValueError or TypeError says what is allowed."""
-    choices = {**CHOICES, "stage": [stage.name for stage in ctx.space.stages]}
-    if name in choices:
-        if not isinstance(value, str) or value not in choices[name]:
-            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices[name])}")
-        return value
-    kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}; expected {what}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value}; expected {what} >= 0")
-    return value
-
-
 def start(
     notebook: str,
     *,
@@ -243,7 +217,8 @@ def start(
     ctx = context.open_context(profile, task, out, DEFAULT_PAIR if pair is None else pair)
     check_data(ctx.profile)
     parameters = {"task": task, "profile": profile, "seed": context.checked_seed(seed), "out": out}
-    own = {name: checked(ctx, name, value) for name, value in extra.items()}
+    own = {name: checked(ctx.space, name, value) for name, value in extra.items()}
+    check_values(ctx.space, {"seed": seed, **own})
     own |= {} if pair is None else {"pair": pair}
     return Run(notebook, ctx, {**parameters, **own}, time.perf_counter())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ensrepro import artifacts
+from ensrepro import artifacts, outlook
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import DEFAULT_PAIR, check_data
 from ensrepro.pipeline import Parameter, Run, jobs_of, seeds_of
@@ -139,5 +139,7 @@ def reproduce(
     # committed results that do not fit are refused now, not after the training
     committed = collect(Run("reproduce", replace(ctx, may_compute=False), parameters, started))
     n_found = len(list(fresh.own(artifacts.RESULTS, "").glob("*.json")))
-    again = collect(Run("reproduce", replace(ctx, store=fresh), parameters, started))
+    run = Run("reproduce", replace(ctx, store=fresh), parameters, started)
+    run.announcer.announce(outlook.of_pool(run.ctx))
+    again = collect(run)
     return Reproduction(compared(committed, again), n_found)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from ensrepro.config import DEFAULT_PAIR
 from ensrepro.ledger import Objective
-from ensrepro.pipeline import show_progress, start
+from ensrepro.pipeline import start
 from ensrepro.queue import Queue
 from ensrepro.samplers import DEFAULT
 from ensrepro.steps import search
@@ -27,7 +27,7 @@ def coordinate(
     """Coordinate a search whose architectures `work` helps to measure; the table is not asked."""
     asked = {"task": task, "profile": profile, "pair": pair, "out": out}
     run = start("search", **asked, seed=seed, sampler=sampler)
-    ctx, teacher, pool = run.ctx, run.teacher, run.pool
+    ctx, pool, teacher = run.ctx, run.pool, run.teacher
     opened: list[Queue] = []
     with ExitStack() as stack:
 
@@ -47,7 +47,7 @@ def coordinate(
             n_trials=n_trials,
             seed=seed,
             share=share,
-            progress=show_progress,
+            progress=run.terminal,
         )
         for shared in opened:
             shared.finish()  # an interrupted search goes on later, so its workers wait
@@ -68,6 +68,6 @@ def work(
 ) -> int:
     """Measure what the search `name` asks for; returns how many architectures that were."""
     run = start("work", task=task, profile=profile, pair=pair, out=out)
-    ctx, teacher, pool = run.ctx, run.teacher, run.pool
+    ctx, pool, teacher = run.ctx, run.pool, run.teacher
     with Queue(storage, name, search.key(ctx, teacher, pool), ctx.space) as shared:
         return shared.work(search.objective(ctx, teacher, pool), idle_seconds=idle_seconds)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro.artifacts import write_bytes
+from ensrepro import artifacts, config
+from ensrepro.artifacts import Store, write_bytes
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -61,3 +62,27 @@ def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> N
     if path.exists() and digest(load_weights(path, {})) != mark:
         raise ValueError(f"{path} holds other weights, expected the digest {mark}; move it away")
     write_bytes(path, save(halves, metadata={**metadata, "digest": mark}))
+
+
+def trained(profile: str) -> list[str]:
+    """The pairs whose teachers lie in the repository, each with the tasks in brackets."""
+    found = []
+    for name, pair in config.PAIRS.items():
+        suffix = config.teacher_pair(pair).suffix
+        stores = [Store(profile, t, artifacts.repository(), suffix=suffix) for t in config.TASKS]
+        tasks = [store.task for store in stores if store.weights("teacher").exists()]
+        found += [f"{name} ({', '.join(tasks)})"] if tasks else []
+    return found
+
+
+def no_teacher(path: Path, task: str, profile: str, pair: str) -> FileNotFoundError:
+    """The error of a teacher that is not trained; it says which are, and how to train one."""
+    known = ", ".join(trained(profile)) or "none"
+    how = ""
+    if pair == config.DEFAULT_PAIR and config.PROFILES[profile].has_data:
+        call = f"python -m ensrepro run 03_distillation --task {task} --profile {profile}"
+        how = f"; {call} trains this one"
+    return FileNotFoundError(
+        f"{path} does not exist; expected a trained teacher of {pair} for {task}; in profile "
+        f"{profile} are trained: {known}{how}"
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import zipfile
 
 import pytest
 import torch
 from benchmark_folders import build, folder
 
-from ensrepro.benchmarks import catalog, commands
+from ensrepro.benchmarks import catalog, commands, subjects
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,3 +94,30 @@ def test_weights_and_a_profile_exclude_one_another(tmp_path, capsys):
     with pytest.raises(SystemExit):
         call("evaluate", "gopro", tmp_path, "--weights", "a.pth", "--profile", "mini")
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_the_teacher_of_another_pair_is_evaluated_if_there_is_one(tmp_path):
+    asked = ("evaluate", "test100", tmp_path, "--pair", "uformer-mambair")
+    with pytest.raises(ValueError, match="pair is uformer-mambair; expected none without"):
+        call(*asked)
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"derain-uformer.* expected a trained teacher of uformer-mambair for derain; in",
+    ):
+        call(*asked, "--profile", "smoke")
+
+
+def test_pairs_that_share_a_teacher_are_one_subject():
+    first = subjects.from_profile("denoise", "mini")
+    edge = subjects.from_profile("denoise", "mini", pair="restormer-edge")
+    assert (edge.name, edge.folder) == (first.name, first.folder)
+
+
+def test_a_misspelt_benchmark_is_refused_before_a_network_library_is_loaded():
+    code = (
+        "import sys\nfrom ensrepro import cli\n"
+        "print(cli.main(['evaluate', 'gopor', '.']), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    assert "benchmark is 'gopor'; expected one of gopro" in done.stderr

@@ -155,7 +155,8 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(tmp_path):
     assert rest.n_calls == 1
     assert result.rows == once.rows
     on_file = [json.loads(line) for line in rows.read_text().splitlines()[1:]]
-    assert on_file == once.rows  # the torn line is gone
+    shown = [{name: row[name] for name in row if name != "files"} for row in on_file]
+    assert shown == once.rows  # the torn line is gone
     none = Counted(fail_at=0)
     assert evaluation.run(subject("derain", none), found, tmp_path / "out") == result
     manifest = json.loads((tmp_path / "out/test2800.json").read_text())
@@ -171,10 +172,56 @@ def test_rows_of_other_weights_or_other_files_are_never_mixed(tmp_path):
     other = subject("derain", Counted(), digest="4567")
     with pytest.raises(ValueError, match=r"test100\.jsonl was made with weights='0123', now"):
         evaluation.run(other, found, tmp_path / "out")
-    Pillow.new("RGB", (24, 16)).save(tmp_path / "data" / one.images[0][0])
+    random = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    Pillow.fromarray(random).save(tmp_path / "data" / one.images[0][0])  # whose row is on file
+    changed, again = checking.inspect(found.benchmark, tmp_path / "data"), Counted()
+    result = evaluation.run(subject("derain", again), changed, tmp_path / "out")
+    assert again.n_calls == 2
+    anew = evaluation.run(subject("derain", Counted()), changed, tmp_path / "new")
+    assert result.rows == anew.rows
+    Pillow.fromarray(random[::-1]).save(tmp_path / "data" / one.images[0][0])
     changed = checking.inspect(found.benchmark, tmp_path / "data")
-    with pytest.raises(ValueError, match=r"test100\.jsonl was made with files="):
+    with pytest.raises(ValueError, match=r"test100\.json was made with files="):
         evaluation.run(subject("derain", Counted()), changed, tmp_path / "out")
+
+
+def test_a_part_is_followed_by_a_fuller_one_that_restores_only_what_is_new(tmp_path):
+    one = folder("test2800", "original")
+    tiny = build(one, tmp_path / "data")
+    hidden = [tmp_path / "data" / one.images[n][0] for n in (1, 2)]
+    kept = [path.read_bytes() for path in hidden]
+    for path in hidden:
+        path.unlink()
+    calls, results = [], []
+    for path, content in zip([None, *hidden], [b"", *kept], strict=True):
+        if path is not None:
+            path.write_bytes(content)
+        found, net = checking.inspect(tiny, tmp_path / "data"), Counted()
+        run = evaluation.run(subject("derain", net), found, tmp_path / "out", partial=True)
+        calls.append(net.n_calls)
+        results.append(run)
+    assert calls == [1, 1, 1]
+    assert [(r.n_images, r.n_expected, r.is_partial) for r in results] == [
+        (1, 3, True),
+        (2, 3, True),
+        (3, 3, False),
+    ]
+    assert results[1].rows[0] == results[0].rows[0]
+    assert "| 1 (partial: 1 of 3) |" in reports.markdown(results[:1])
+    assert "| 2 (partial: 2 of 3) |" in reports.markdown(results[1:2])
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.json"))
+    assert [name.rsplit("-", 1)[0] for name in names[:2]] == [
+        "test2800-partial-1-of-3",
+        "test2800-partial-2-of-3",
+    ]
+    assert names[2] == "test2800.json"
+    for path in hidden[:1]:  # the same number of images, but others
+        path.unlink()
+    found, net = checking.inspect(tiny, tmp_path / "data"), Counted()
+    assert (
+        evaluation.run(subject("derain", net), found, tmp_path / "out", partial=True).n_images == 2
+    )
+    assert net.n_calls == 0
 
 
 def test_images_are_read_one_at_a_time(tmp_path, monkeypatch):

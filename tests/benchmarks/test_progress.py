@@ -9,7 +9,7 @@ import pytest
 from ensrepro.benchmarks import progress
 
 IDENTITY = {"benchmark": "test100", "weights": "0123"}
-FIRST, SECOND = ({"image": name, "psnr": 30.0, "ssim": 0.9} for name in ("2", "10"))
+FIRST, SECOND = ({"image": name, "files": "ab", "psnr": 30.0, "ssim": 0.9} for name in ("2", "10"))
 
 
 def opened(path):
@@ -30,6 +30,17 @@ def test_rows_are_found_again(path):
         assert rows.by_image == {"2": FIRST, "10": SECOND}
 
 
+def test_a_changed_image_has_no_row_and_the_last_one_counts(path):
+    changed = FIRST | {"files": "cd", "psnr": 31.0}
+    with opened(path) as rows:
+        assert rows.has("2", "ab")
+        assert not rows.has("2", "cd")
+        assert not rows.has("3", "ab")
+        rows.add(changed)
+    with opened(path) as rows:
+        assert rows.by_image == {"2": changed, "10": SECOND}
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -38,11 +49,13 @@ def test_rows_are_found_again(path):
         b"",
         b"[1]",
         b"null",
-        b'{"psnr": 30.0, "ssim": 0.9}',
-        b'{"image": 2, "psnr": 30.0, "ssim": 0.9}',
-        b'{"image": "2", "psnr": 30.0}',
-        b'{"image": "2", "psnr": "30", "ssim": 0.9}',
-        b'{"image": "2", "psnr": NaN, "ssim": 0.9}',
+        b'{"files": "ab", "psnr": 30.0, "ssim": 0.9}',
+        b'{"image": 2, "files": "ab", "psnr": 30.0, "ssim": 0.9}',
+        b'{"image": "2", "psnr": 30.0, "ssim": 0.9}',
+        b'{"image": "2", "files": 7, "psnr": 30.0, "ssim": 0.9}',
+        b'{"image": "2", "files": "ab", "psnr": 30.0}',
+        b'{"image": "2", "files": "ab", "psnr": "30", "ssim": 0.9}',
+        b'{"image": "2", "files": "ab", "psnr": NaN, "ssim": 0.9}',
     ],
 )
 def test_a_damaged_line_is_named_with_its_file_and_number(path, damaged):

@@ -30,6 +30,11 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def together(digests: Mapping[str, str]) -> str:
+    """One hash for the images with these, 16 hex digits."""
+    return hashlib.sha256(repr(list(digests.items())).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Inventory:
     """What lies below `root` of a benchmark: the usable images and everything that is wrong.
@@ -53,18 +58,23 @@ class Inventory:
     def is_complete(self) -> bool:
         return not self.problems and self.n_images == self.n_expected > 0
 
-    def digest(self) -> str:
-        """Hash of names and contents, 16 hex digits: another set of files has another one.
+    def digests(self) -> dict[str, str]:
+        """By image a hash of its name and of what its files contain, 16 hex digits.
 
         Every file is read once, which takes seconds a gigabyte.
         """
-        sha = hashlib.sha256()
         paths = {path for sample in self.samples for path in sample.files.values()}
         contents = {path: content_hash(path) for path in paths}
+        found = {}
         for sample in self.samples:
             files = sorted((role, contents[path]) for role, path in sample.files.items())
-            sha.update(repr((sample.name, sample.block, files)).encode())
-        return sha.hexdigest()[:16]
+            text = repr((sample.name, sample.block, files))
+            found[sample.name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return found
+
+    def digest(self) -> str:
+        """Hash of all images' names and contents: another set of files has another one."""
+        return together(self.digests())
 
 
 def check_folder(root: Path) -> None:

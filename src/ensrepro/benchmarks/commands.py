@@ -7,8 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensrepro import config
+
 if TYPE_CHECKING:
     from ensrepro.benchmarks.subjects import Subject
+
+
+OUT_HELP = (
+    "folder for OUT/NETWORK/BENCHMARK.json, the result, and .jsonl, its rows "
+    "(default: results/mine/benchmarks)"
+)
 
 
 def list_command(_arguments: argparse.Namespace) -> None:
@@ -50,25 +58,31 @@ def subject_of(arguments: argparse.Namespace, task: str) -> Subject:
     """What the arguments name: a released checkpoint, a profile's teacher, or the input itself."""
     from ensrepro.benchmarks import subjects
 
-    size, device = arguments.image_size, arguments.device
+    size, device, pair = arguments.image_size, arguments.device, arguments.pair
     subjects.check_device(device)
+    if pair is not None and arguments.profile is None:
+        raise ValueError(f"pair is {pair}; expected none without --profile")
     if arguments.weights is not None:
         return subjects.from_file(arguments.weights, task, device=device, image_size=size)
     if size is not None:
         raise ValueError(f"image size is {size}; expected none without --weights of a Uformer")
     if arguments.profile is not None:
-        return subjects.from_profile(task, arguments.profile, device=device)
+        return subjects.from_profile(
+            task, arguments.profile, device=device, pair=pair or config.DEFAULT_PAIR
+        )
     return subjects.unchanged(task)
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
     """Evaluate a released checkpoint, a profile's teacher or nothing on a benchmark."""
+    from ensrepro.benchmarks import catalog
+
+    benchmark = catalog.benchmark(arguments.benchmark)  # before what takes seconds to import
     from ensrepro import artifacts
-    from ensrepro.benchmarks import catalog, checking, evaluation, perceptual, reports, subjects
+    from ensrepro.benchmarks import checking, evaluation, perceptual, reports, subjects
     from ensrepro.benchmarks.evaluation import NOT_ASKED
     from ensrepro.benchmarks.layouts import Inference
 
-    benchmark = catalog.benchmark(arguments.benchmark)
     subject = subject_of(arguments, arguments.task or benchmark.task)
     subjects.check_fits(benchmark, subject)
     found = checking.inspect(benchmark, arguments.root, layout=arguments.layout)
@@ -85,7 +99,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         perceptual=perceptual.alexnet(download=arguments.download) if asked else NOT_ASKED,
         report=None if arguments.quiet else show,
     )
-    print(f"\n{reports.markdown([result])}")
+    print(("" if arguments.quiet else "\n") + reports.markdown([result]))
 
 
 def add_data(commands: Any) -> None:
@@ -116,9 +130,18 @@ def add_evaluate(commands: Any) -> None:
     evaluate.add_argument("root", help="the folder that holds it")
     what = evaluate.add_mutually_exclusive_group()
     what.add_argument("--weights", help="a released checkpoint (.pth)")
-    what.add_argument("--profile", help="the teacher of a profile (default: the input itself)")
+    what.add_argument(
+        "--profile",
+        choices=config.PROFILES,
+        help="the teacher of a profile (default: the input itself)",
+    )
     evaluate.add_argument(
-        "--task", help="what the network was trained for (default: the benchmark's)"
+        "--pair", choices=config.PAIRS, help=f"whose teacher (default: {config.DEFAULT_PAIR})"
+    )
+    evaluate.add_argument(
+        "--task",
+        choices=config.TASKS,
+        help="what the network was trained for (default: the benchmark's)",
     )
     evaluate.add_argument(
         "--image-size", type=int, help="of a Uformer: side of the images it was trained on"
@@ -130,7 +153,7 @@ def add_evaluate(commands: Any) -> None:
     )
     evaluate.add_argument("--download", action="store_true", help="let LPIPS fetch its weights")
     evaluate.add_argument("--device", default="cpu", help="where the network runs (default: cpu)")
-    evaluate.add_argument("--out", help="folder for the results (default: results/mine/benchmarks)")
+    evaluate.add_argument("--out", help=OUT_HELP)
     evaluate.add_argument("--quiet", action="store_true", help="show no progress")
 
 

@@ -170,24 +170,29 @@ def has_lpips(found: Inventory, perceptual: Perceptual) -> bool:
     return "lpips" in found.benchmark.also and perceptual.distance is not None
 
 
-def file_name(found: Inventory, perceptual: Perceptual) -> str:
-    """Of rows and result, without a suffix: LPIPS may be added later, and a part completed."""
-    lpips = "-lpips" if has_lpips(found, perceptual) else ""
-    return found.benchmark.name + lpips + ("" if found.is_complete else "-partial")
+def rows_name(found: Inventory, perceptual: Perceptual) -> str:
+    """The file of rows, which a part and the whole set share; LPIPS may be added later."""
+    return found.benchmark.name + ("-lpips" if has_lpips(found, perceptual) else "")
 
 
-def identity_of(
+def result_name(found: Inventory, perceptual: Perceptual, files: str) -> str:
+    """The file of a result, without a suffix; every part of a set has one of its own."""
+    name = rows_name(found, perceptual)
+    if found.is_complete:
+        return name
+    return f"{name}-partial-{found.n_images}-of-{found.n_expected}-{files[:8]}"
+
+
+def identity_of_rows(
     subject: Subject, found: Inventory, inference: Inference, perceptual: Perceptual
 ) -> dict[str, Any]:
-    """What fixes a result: network, images, protocol and how the network is run."""
+    """What fixes a row, beside its image: network, protocol and how the network is run."""
     return {
         "benchmark": found.benchmark.name,
         "subject": subject.name,
         "weights": subject.digest,
         "protocol": found.benchmark.protocol,
         "layout": found.layout.name,
-        "files": found.digest(),
-        "n_expected": found.n_expected,
         "inference": str(inference),
         "has_lpips": has_lpips(found, perceptual),
     }
@@ -205,34 +210,37 @@ def run(
 ) -> Result:
     """Evaluate a subject on the images of an inventory; rows and result are files in `out`.
 
-    An incomplete set is refused unless `partial`. It has files of its own, and so has LPIPS.
-    `inference` None is the benchmark's own. A finished evaluation is read from its file.
+    An incomplete set is refused unless `partial`. Its result has a file of its own, and so has
+    LPIPS; rows are taken up by the next evaluation, of more images or of all. `inference` None is
+    the benchmark's own. A finished evaluation is read from its file.
     """
     benchmark = found.benchmark
     check_fits(benchmark, subject)
     checking.require(found, partial=partial)
     chosen = inference or benchmark.inference
-    identity = identity_of(subject, found, chosen, perceptual)
     grouped = grouping.labels(found)  # wrong labels are found before the images are run
-    name = file_name(found, perceptual)
+    of_rows, digests = identity_of_rows(subject, found, chosen, perceptual), found.digests()
+    files = checking.together(digests)
+    identity = of_rows | {"files": files, "n_expected": found.n_expected}
     started = time.perf_counter()
 
     def compute() -> tuple[Result, artifacts.Provenance]:
         reader = Reader(benchmark)
-        path = Path(out) / f"{name}.jsonl"
-        with progress.opened(path, identity, metrics_of(benchmark)) as rows:
+        path = Path(out) / f"{rows_name(found, perceptual)}.jsonl"
+        with progress.opened(path, of_rows, metrics_of(benchmark)) as rows:
             for done, sample in enumerate(found.samples):
                 if report is not None:
                     report(f"{benchmark.title}: {sample.name}", done, found.n_images)
-                if sample.name not in rows.by_image:
-                    rows.add(evaluated(subject, reader, sample, chosen, perceptual))
-            ordered = [rows.by_image[sample.name] for sample in found.samples]
+                if not rows.has(sample.name, digests[sample.name]):
+                    row = evaluated(subject, reader, sample, chosen, perceptual)
+                    rows.add(row | {"files": digests[sample.name]})
+            ordered = [progress.without_files(rows.by_image[s.name]) for s in found.samples]
         result = summary(subject, found, chosen, ordered, perceptual.reason, grouped)
         seconds, threads = time.perf_counter() - started, torch.get_num_threads()
         made = artifacts.provenance(subject.profile, subject.task, 0, seconds, threads)
         return result, made
 
-    path = Path(out) / f"{name}.json"
+    path = Path(out) / f"{result_name(found, perceptual, files)}.json"
     return artifacts.load_or_run(path, f"benchmark-{benchmark.name}", Result, identity, compute)
 
 

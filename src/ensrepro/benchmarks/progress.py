@@ -1,7 +1,9 @@
 """The rows of an evaluation on their way: one JSON object a line, kept when the run is interrupted.
 
-The first line says what was evaluated on what; a file of something else is refused by name. A line
-that a crash cut off is dropped, any other damaged one is refused by its number.
+The first line says what was evaluated and how; a file of something else is refused by name. A row
+holds the hash of its image's files: those of the same image are taken up, whatever else is in the
+set, and a changed image has a new one, of which the last counts. A line that a crash cut off is
+dropped, any other damaged one is refused by its number.
 """
 
 from __future__ import annotations
@@ -35,14 +37,22 @@ def check_identity(path: Path, line: bytes, identity: Mapping[str, Any]) -> None
 
 
 def row_of(line: bytes, metrics: Sequence[str]) -> Row | None:
-    """The row in a line: an image's name and all metrics, numbers or None; None for other lines."""
+    """The row in a line: an image, the hash of its files and all metrics; None for other lines.
+
+    A metric is a number or None.
+    """
     try:
         row = json.loads(line)
         values = [row[name] for name in metrics]
-        is_row = isinstance(row["image"], str)
+        is_row = isinstance(row["image"], str) and isinstance(row["files"], str)
         return row if is_row and all(v is None or math.isfinite(v) for v in values) else None
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def without_files(row: Row) -> Row:
+    """The row as a result shows it."""
+    return {name: value for name, value in row.items() if name != "files"}
 
 
 class Rows:
@@ -75,6 +85,10 @@ class Rows:
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def has(self, image: str, files: str) -> bool:
+        """Is there a row of this image, with files of this hash?"""
+        return image in self.by_image and self.by_image[image]["files"] == files
 
     def add(self, row: Row) -> None:
         self._write(row)

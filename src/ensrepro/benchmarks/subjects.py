@@ -123,11 +123,16 @@ def from_file(
     return of_network(net, path.name, RELEASED.get(path.stem, task), key, "released", device)
 
 
-def from_profile(task: str, profile: str, *, device: str = "cpu") -> Subject:
-    """The teacher of a profile, whose weights lie in the repository."""
+def from_profile(
+    task: str, profile: str, *, device: str = "cpu", pair: str = config.DEFAULT_PAIR
+) -> Subject:
+    """The teacher of a profile and pair, whose weights lie in the repository."""
     check_device(device)
-    net = evaluate.trained_teacher(task, profile)
-    return of_network(net, f"teacher of {profile}, {task}", task, digest(net), profile, device)
+    net = evaluate.trained_teacher(task, profile, pair)
+    name = f"teacher of {profile}, {task}"
+    family = config.teacher_pair(config.PAIRS[pair]).name  # two pairs may share one teacher
+    name += "" if family == config.DEFAULT_PAIR else f", {family}"
+    return of_network(net, name, task, digest(net), profile, device)
 
 
 def center(image: Tensor) -> Tensor:

@@ -22,11 +22,11 @@ from ensrepro.artifacts import Provenance, Store
 from ensrepro.config import DEFAULT_PAIR, PAIRS, PROFILES, TASKS, Pair, Profile, Schedule, Task
 from ensrepro.models.hybrid import Shape, UNet, network_shape, set_weights
 from ensrepro.space import Space
+from ensrepro.terminal import Progress, repeating
 from ensrepro.training import History
 
 Result = TypeVar("Result")
 Job = TypeVar("Job")
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 LOSS_WINDOW = 50  # steps averaged into one entry of a saved loss curve
 
 
@@ -213,9 +213,9 @@ def side_by_side(
             executor = ProcessPoolExecutor(ctx.n_processes, mp_context=get_context("spawn"))
             stack.callback(executor.shutdown, cancel_futures=True)
             run = executor.map
+        report = stack.enter_context(repeating(progress, what, len(jobs)))
         for done, _ in enumerate(run(work, jobs), 1):
-            if progress is not None:
-                progress(what, done, len(jobs))
+            report(done)
 
 
 def train(

@@ -17,6 +17,7 @@ from ensrepro.models.counting import parameters
 from ensrepro.steps import context
 from ensrepro.steps.context import Context, Progress
 from ensrepro.steps.teacher import Teacher
+from ensrepro.terminal import repeating
 
 STEP = "pool"
 SEED = 0
@@ -104,13 +105,13 @@ def make(
     with context.one_thread():
         distill.cache_features(teacher.net, ctx.task.name, settings, SEED, where)
     keys, trained = ctx.space.surrogates, []
-    for done in distill.distill_many(
-        keys, ctx.space, ctx.shape, settings, folder=where, seed=SEED, processes=ctx.n_processes
-    ):
-        context.round_to_half(done.module)
-        trained.append(done)
-        if progress is not None:
-            progress("distill", len(trained), len(keys))
+    with repeating(progress, "distill", len(keys)) as report:
+        for done in distill.distill_many(
+            keys, ctx.space, ctx.shape, settings, folder=where, seed=SEED, processes=ctx.n_processes
+        ):
+            context.round_to_half(done.module)
+            trained.append(done)
+            report(len(trained))
     surrogates = {key: next(d.module for d in trained if d.key == key) for key in keys}
     everything = as_module(surrogates)
     context.save(everything, ctx.store.new_weights(STEP), metadata(ctx))
