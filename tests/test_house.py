@@ -42,8 +42,8 @@ ORDER = (
     *("models.restormer", "models.uformer_windows", "models.uformer", "models.edge"),
     "models.hybrid",
     *("models.official", "models"),
-    *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
-    *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "trials", "queue"),
+    *("degrade", "classical", "data", "training", "distill", "png", "images", "ledger"),
+    *("tiles", "scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "trials", "queue"),
     *("erf", "latency", "costs", "tables", "figures"),
     *(
         "steps",
@@ -58,6 +58,7 @@ ORDER = (
         "sharing",
         "reproduce",
         "benchmarks",
+        "restoring",
         "cli",
         "__main__",
     ),

@@ -14,6 +14,7 @@ from typing import Any
 from ensrepro import artifacts, config, notebook
 from ensrepro.benchmarks import commands as benchmark_commands
 from ensrepro.queue import QueueError
+from ensrepro.restoring import commands as restoring_commands
 
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
@@ -151,15 +152,6 @@ def work_command(arguments: argparse.Namespace) -> None:
     print(f"{n} architectures measured")
 
 
-def restore_command(arguments: argparse.Namespace) -> None:
-    """Restore one image file."""
-    from ensrepro import evaluate
-
-    source, target = Path(arguments.source), Path(arguments.target)
-    evaluate.restore_file(source, target, arguments.task, arguments.profile, arguments.pair)
-    print(shortest(target))
-
-
 def sentence(error: Exception) -> str:
     """What an error says to a person; a module that is not there is named with its remedy."""
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -229,10 +221,6 @@ def parser() -> argparse.ArgumentParser:
         "reproduce", help="redo a task from nothing, report the differences", allow_abbrev=False
     )
     reproduce.set_defaults(command=reproduce_command)
-    restore = commands.add_parser("restore", help="restore one image file", allow_abbrev=False)
-    restore.set_defaults(command=restore_command)
-    restore.add_argument("source", help="the degraded image")
-    restore.add_argument("target", help="the PNG file to write")
     bench = commands.add_parser(
         "bench", help="measure every architecture of a task", allow_abbrev=False
     )
@@ -241,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
     search, work = sharing_commands(commands)
     benchmark_commands.add(commands)
-    for command in (reproduce, bench, search, work, restore):
+    for command in (reproduce, bench, search, work, *restoring_commands.add(commands)):
         name_what(command)
     return top
 
