@@ -26,9 +26,10 @@ def announcement(plan: Plan, ready: Ready) -> str:
         what = f"{plan.n_tiles} tiles of {plan.side} pixels, overlap {tiles.OVERLAP}"
     n_pixels = min(plan.side, plan.height) * min(plan.side, plan.width)
     memory = tiles.memory_of(ready.net.shape.width, n_pixels)
+    threads = f"{ready.threads} thread{'s' * (ready.threads > 1)}"
     return (
-        f"{plan.height} x {plan.width} pixels, {what}, {ready.name}, {ready.runtime}, threads: "
-        f"{ready.threads}, at most some {memory:.0f} MiB a tile"
+        f"{plan.height} x {plan.width} pixels, {what}, {ready.name}, {ready.runtime}, {threads}, "
+        f"working memory about {memory:.0f} MiB"
     )
 
 
