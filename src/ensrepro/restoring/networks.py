@@ -18,7 +18,7 @@ from ensrepro.steps import context, finetune, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned
 
-TEACHER, KNEE = "teacher", "knee"  # names beside labels and numbers
+NAMES = TEACHER, KNEE = "teacher", "knee"  # beside labels and numbers
 HYBRID = re.compile(r"hybrid-(\d+)-s(\d+)\.safetensors")
 
 
