@@ -141,6 +141,30 @@ def test_sixteen_bits_of_color_are_turned_as_eight_are(tmp_path, orientation):
     np.testing.assert_array_equal(found.values, images.read(narrow).values)
 
 
+def wide_rgb(values: np.ndarray, more: bytes) -> bytes:
+    """A PNG of 16-bit RGB with one more part before the pixels."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    whole = png(7, 5, 16, 2, rows)
+    start = whole.index(b"IDAT") - 4
+    return whole[:start] + more + whole[start:]
+
+
+def test_a_color_that_is_cut_out_at_sixteen_bits_is_transparent(tmp_path):
+    pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    path, values = tmp_path / "a.png", RANDOM.integers(0, 65536, (5, 7, 3), np.uint16)
+    path.write_bytes(wide_rgb(values, chunk(b"tRNS", values[2, 3].astype(">u2").tobytes())))
+    found = images.read_exactly(path)
+    np.testing.assert_array_equal(found.values, values)
+    np.testing.assert_array_equal(np.argwhere(found.alpha == 0), [[2, 3]])
+
+
+def test_damaged_exif_data_at_sixteen_bits_are_told(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(wide_rgb(np.zeros((5, 7, 3), np.uint16), chunk(b"eXIf", b"hello")))
+    with pytest.raises(ValueError, match=r"a\.png is damaged: its EXIF data: not a TIFF file"):
+        images.read_exactly(path)
+
+
 def test_a_color_profile_is_kept_at_sixteen_bits(tmp_path):
     pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
     path = tmp_path / "a.png"

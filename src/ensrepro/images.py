@@ -154,18 +154,19 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
         raise ValueError(f"{path} is damaged or cut off: {error}") from None
 
 
-def read(path: Path) -> Picture:
+def read(path: str | Path) -> Picture:
     """Read a PNG or JPEG, gray, palette, RGB or RGBA, of at most MAX_PIXELS.
 
     16 bits of gray are kept, of color they are cut down to 8. A ValueError names a file that is no
     such image, is damaged or cut, animated, or too large.
     """
-    with opened(path) as file:
+    with opened(Path(path)) as file:
         return decoded(file)
 
 
-def read_exactly(path: Path) -> Picture:
+def read_exactly(path: str | Path) -> Picture:
     """`read`, but 16 bits a channel are kept in color, too; that needs OpenCV."""
+    path = Path(path)
     if not path.is_file() or not png.is_deep_color(path):
         return read(path)
     with opened(path) as file:

@@ -26,6 +26,7 @@ COLOR_TYPES = {3: RGB, 4: RGBA}  # that are written, by number of channels
 AVERAGE = 3  # the filter that is written: a byte less the mean of those left of it and above it
 MAX_PIXELS = 178_956_970  # of an image that is read; where Pillow itself refuses, about 179 million
 PIECE = 2**20  # bytes that are unpacked at once
+ORIENTATION = 274  # the tag of EXIF
 JPEG_END = b"\xff\xd9"
 JPEG_TAIL = 4096  # some cameras write past the end
 # what Pillow raises for damaged files; its own errors are OSErrors too
@@ -200,14 +201,18 @@ def read_wide(path: Path) -> NDArray[np.uint16]:
     return read_deep(path)[..., :3]
 
 
-def orientation(path: Path) -> int:
-    """The orientation in the EXIF part of a PNG, 1 to 8; 1 if it has none."""
+def orientation(path: Path) -> object:
+    """The orientation that the EXIF part of a PNG tells; 1 without one, 1 to 8 if it is sound."""
     with path.open("rb") as file:
         for chunk in list(chunks(file, path)):
-            if chunk.kind == b"eXIf":
-                exif = Pillow.Exif()
+            if chunk.kind != b"eXIf":
+                continue
+            exif = Pillow.Exif()
+            try:
                 exif.load(content(file, chunk, path))
-                return int(exif.get(274, 1))
+                return exif.get(ORIENTATION, 1)
+            except BROKEN as error:
+                raise ValueError(f"{path} is damaged: its EXIF data: {error}") from None
     return 1
 
 
