@@ -187,9 +187,10 @@ def read_deep(path: Path) -> NDArray[np.uint16]:
     if values is None or values.dtype != np.uint16:
         raise ValueError(f"{path} is damaged: OpenCV does not read it as 16 bits a channel")
     if values.ndim == 2:
-        values = values[..., None]
-    order = [2, 1, 0, 3][: values.shape[2]] if values.shape[2] > 1 else [0, 0, 0]
-    return np.ascontiguousarray(values[..., order])
+        return np.repeat(values[..., None], 3, axis=2)
+    for row in values:  # in place: a large image is held once
+        row[:, :3] = row[:, 2::-1].copy()
+    return values
 
 
 def read_wide(path: Path) -> NDArray[np.uint16]:
