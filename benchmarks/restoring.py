@@ -1,4 +1,4 @@
-"""What tiles cost: how far they are from the whole image, and the memory of a large photo.
+"""What tiles cost: the memory of a large photo, and how far they are from the whole image.
 
 The differences are those of the trained teacher and the chosen hybrid on the test photos, taken
 from their manifest or measured now (some minutes). Memory is measured on synthetic PNG files of
@@ -98,8 +98,8 @@ def main() -> None:
     elif arguments.measure:
         print(measure(Path(arguments.measure[0])))
     else:
+        print_memory()  # first: a process begins with the peak of the one that starts it
         print_differences(arguments.task, arguments.profile)
-        print_memory()
 
 
 if __name__ == "__main__":

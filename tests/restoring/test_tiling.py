@@ -62,3 +62,8 @@ def test_the_committed_differences_are_of_the_committed_networks(monkeypatch):
     found = tiling.get("denoise", "mini")
     assert {row["network"] for row in found.rows} == {"teacher", "knee"}
     assert all(0 < row["largest"] <= 1 and row["between"] > 20 for row in found.rows)
+    assert all(row["gain"] > 0 for row in found.rows)  # as the page about restoring says
+    means = [
+        np.mean([row["gain"] for row in found.rows if row["side"] == side]) for side in (96, 128)
+    ]
+    assert means[0] > means[1]

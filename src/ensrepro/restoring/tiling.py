@@ -33,7 +33,7 @@ class TilingResult:
     gain.
 
     `largest` difference of a value in [0, 1]; `between` tiled and whole PSNR in dB; `gain` in dB of
-    the tiled photo over the whole one by the task's protocol, mostly a loss. `overlap` in pixels.
+    the tiled photo over the whole one by the task's protocol. `overlap` in pixels.
     """
 
     overlap: int
