@@ -19,7 +19,7 @@ from memory import peak_bytes
 
 MIB = 2**20
 COLUMNS = 10_000
-ROWS = (1000, 2500, 5000, 10_000)
+ROWS = (1000, 5000, 10_000)
 BITS = (8, 16)
 TILE = 512
 
