@@ -80,6 +80,7 @@ bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/search.py
 	@'$(PY)' benchmarks/export.py
 	@'$(PY)' benchmarks/edge.py
+	@'$(PY)' benchmarks/restoring.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .

@@ -2,7 +2,7 @@
 
 Each row is measured in a process of its own: the peak resident set while a random image is restored
 whole, less the peak before, when the network and the image were already there. It bounds
-`evaluate.VALUES_PER_PIXEL`, from which the side of tiles follows. Linux and macOS.
+`tiles.VALUES_PER_PIXEL`, from which the side of tiles follows. Linux and macOS.
 """
 
 from __future__ import annotations

@@ -378,7 +378,7 @@ def test_every_command_says_in_its_help_what_it_does_and_where_files_go(
         assert re.search(r"lacks is read from the repository", told)
 
 
-def test_reproduce_and_restore_pass_on_what_was_asked(
+def test_reproduce_passes_on_what_was_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     calls: list[tuple[object, ...]] = []
@@ -387,19 +387,13 @@ def test_reproduce_and_restore_pass_on_what_was_asked(
     reproduce = types.SimpleNamespace(
         reproduce=lambda *asked, pair: calls.append((*asked, pair)) or done
     )
-    evaluate = types.SimpleNamespace(restore_file=lambda *asked: calls.append(asked))
-    for name, module in (("reproduce", reproduce), ("evaluate", evaluate)):
-        monkeypatch.setattr(ensrepro, name, module, raising=False)
-        monkeypatch.setitem(sys.modules, f"ensrepro.{name}", module)
+    monkeypatch.setattr(ensrepro, "reproduce", reproduce, raising=False)
+    monkeypatch.setitem(sys.modules, "ensrepro.reproduce", reproduce)
     assert cli.main(["reproduce", "--profile", "smoke"]) == 0
     told, *_, last = capsys.readouterr().out.splitlines()
     assert told == "2 results of an earlier call were taken as they are"
     assert last.split() == ["knee", "-", "30.12", "-"]
-    assert cli.main(["restore", "in.png", "out.png", "--pair", "uformer-mambair"]) == 0
-    assert calls == [
-        ("denoise", "smoke", "restormer-mambair"),
-        (Path("in.png"), Path("out.png"), "denoise", "mini", "uformer-mambair"),
-    ]
+    assert calls == [("denoise", "smoke", "restormer-mambair")]
 
 
 @pytest.mark.parametrize(

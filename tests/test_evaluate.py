@@ -10,10 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image as Pillow
 from torch import nn
 
-from ensrepro import artifacts, evaluate, images, metrics, weights
+from ensrepro import artifacts, evaluate, metrics, tiles, weights
 from ensrepro.config import MambaIRShape
 from ensrepro.data import Pair
 from ensrepro.models import hybrid
@@ -132,6 +131,14 @@ def test_eight_bit_pixels_are_the_same_image_as_float_ones(teacher):
     np.testing.assert_allclose(evaluate.restore(teacher, image), expected, rtol=0, atol=1e-6)
 
 
+def test_sixteen_bit_pixels_are_the_same_image_as_float_ones(teacher):
+    image = np.random.default_rng(0).integers(0, 65536, (80, 90, 3), np.uint16)
+    expected = evaluate.restore(teacher, image.astype(np.float64) / 65535, tile=72)
+    np.testing.assert_allclose(
+        evaluate.restore(teacher, image, tile=72), expected, rtol=0, atol=1e-6
+    )
+
+
 def test_the_input_is_left_as_it_was(teacher):
     image = random_image(9, 9)
     before = image.copy()
@@ -165,62 +172,19 @@ def test_a_network_that_gives_nan_is_not_silent():
 # ---------------------------------------------------------------- tiles
 
 # MiB for which a network of width 2 gets tiles of 80 pixels
-SMALL_MIB = 4 * evaluate.VALUES_PER_PIXEL * 2 * 80**2 / evaluate.MIB
+SMALL_MIB = 4 * tiles.VALUES_PER_PIXEL * 2 * 80**2 / tiles.MIB
 
 
 def test_a_long_strip_is_cut_before_it_becomes_a_square(uformer):
     seen = []
     hook = uformer.register_forward_pre_hook(lambda _, x: seen.append(tuple(x[0].shape[2:])))
-    mib = 4 * evaluate.VALUES_PER_PIXEL * 2 * 96**2 / evaluate.MIB  # tiles of 96 pixels
+    mib = 4 * tiles.VALUES_PER_PIXEL * 2 * 96**2 / tiles.MIB  # tiles of 96 pixels
     try:
         restored = evaluate.restore(uformer, random_image(20, 300), memory_mib=mib)
     finally:
         hook.remove()
     assert restored.shape == (20, 300, 3)
     assert set(seen) == {(96, 96)}
-
-
-@given(st.integers(1, 3000), st.integers(65, 400))
-def test_tiles_cover_a_line_and_overlap(length, side):
-    first = evaluate.starts(length, side)
-    last = [start + side for start in first]
-    assert first[0] == 0
-    assert last[-1] >= length
-    if length > side:
-        assert last[-1] == length
-        for end, start in zip(last[:-1], first[1:], strict=True):
-            assert end - start >= evaluate.OVERLAP
-        assert sorted(set(first)) == first
-
-
-@given(st.integers(66, 1500), st.integers(65, 400))
-def test_blending_weights_are_positive_and_complementary_where_two_tiles_meet(length, side):
-    first = evaluate.starts(length, side)
-    total, n = np.zeros(length), np.zeros(length, int)
-    for start in first:
-        size = min(side, length - start)
-        fall = evaluate.ramp(size, start == first[0], start == first[-1])
-        assert (fall > 0).all()
-        assert (fall <= 1).all()
-        total[start : start + size] += fall
-        n[start : start + size] += 1
-    assert (total[n == 1] == 1).all()
-    # the last tile is moved inward, so it may overlap more: there the sum is divided out
-    regular = slice(0, first[-1] or length)
-    np.testing.assert_allclose(total[regular], 1, atol=1e-6)
-
-
-def test_the_side_of_a_tile_follows_from_the_memory():
-    side = evaluate.tile_side(48, 8, 2048)
-    assert side % 8 == 0
-    per_pixel = 4 * 48 * evaluate.VALUES_PER_PIXEL
-    assert side**2 * per_pixel <= 2048 * 2**20 < (side + 8) ** 2 * per_pixel
-    assert evaluate.tile_side(12, 8, 2048) == pytest.approx(2 * side, abs=16)
-
-
-def test_too_little_memory_is_refused():
-    with pytest.raises(ValueError, match="memory_mib is 1; expected more"):
-        evaluate.tile_side(48, 8, 1)
 
 
 class Seen(nn.Module):
@@ -273,9 +237,35 @@ def test_tiling_a_local_network_changes_nothing_away_from_seams():
     assert np.median(np.abs(tiled - whole)) < 1e-6
 
 
+@pytest.mark.parametrize("tile", [72, 80])
+def test_tiles_of_a_side_that_is_asked_for_are_those_of_the_memory_for_it(teacher, tile):
+    image = random_image(100, 90)
+    mib = 4 * tiles.VALUES_PER_PIXEL * 8 * tile**2 / tiles.MIB
+    expected = evaluate.restore(teacher, image, memory_mib=mib)
+    np.testing.assert_array_equal(evaluate.restore(teacher, image, tile=tile), expected)
+
+
+def test_a_tile_larger_than_the_image_is_the_whole_image(teacher):
+    image = random_image(100, 90)
+    whole = evaluate.restore(teacher, image)
+    np.testing.assert_array_equal(evaluate.restore(teacher, image, tile=104), whole)
+
+
+def test_every_tile_is_reported_when_it_is_done(teacher):
+    image, told = random_image(100, 90), []
+    cut = evaluate.plan(teacher, 100, 90, tile=72)
+    pieces = evaluate.restored_rows(teacher, image, cut, lambda *numbers: told.append(numbers))
+    assert [len(piece) for piece in pieces] == [28, 72]  # the second row of tiles starts at 28
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    told.clear()
+    cut = evaluate.plan(teacher, 100, 90)
+    list(evaluate.restored_rows(teacher, image, cut, lambda *numbers: told.append(numbers)))
+    assert told == [(1, 1)]
+
+
 def test_thin_images_count_with_their_padding(teacher):
     """A 1-pixel side becomes 8 pixels; 8 x 800 pixels are no longer 6400."""
-    mib = 4 * evaluate.VALUES_PER_PIXEL * 8 * 72**2 / evaluate.MIB
+    mib = 4 * tiles.VALUES_PER_PIXEL * 8 * 72**2 / tiles.MIB
     sizes = []
     handle = teacher.stem.register_forward_hook(lambda _, x, __: sizes.append(x[0].shape[2:]))
     try:
@@ -414,7 +404,7 @@ def test_identity_drops_are_those_of_the_network_with_that_stage_taken_out(teach
     assert drops["encoder_2"] == pytest.approx(base.psnr - other.psnr, abs=1e-6)
 
 
-# ---------------------------------------------------------------- files
+# ---------------------------------------------------------------- trained networks
 
 
 @pytest.fixture
@@ -430,56 +420,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def saved_image(path: Path, h=11, w=13) -> np.ndarray:
-    image = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
-    Pillow.fromarray(image).save(path)
-    return image
-
-
-def test_a_file_is_restored_as_its_array_would_be(checkout):
-    source, target = checkout / "in.png", checkout / "out.png"
-    image = saved_image(source)
-    evaluate.restore_file(source, target, "denoise", "smoke")
-    net = evaluate.trained_teacher("denoise", "smoke")
-    expected = np.rint(evaluate.restore(net, image) * 255).astype(np.uint8)
-    np.testing.assert_array_equal(np.asarray(Pillow.open(target)), expected)
-    assert not np.array_equal(expected, image)
-
-
-def test_transparency_is_passed_on(checkout):
-    source, target = checkout / "in.png", checkout / "out.png"
-    alpha = np.arange(143, dtype=np.uint8).reshape(11, 13)
-    Pillow.fromarray(np.dstack([saved_image(source), alpha])).save(source)
-    evaluate.restore_file(source, target, "denoise", "smoke")
-    np.testing.assert_array_equal(images.read(target).alpha, alpha)
-
-
-def test_an_existing_target_is_refused_before_anything_is_done(checkout, monkeypatch):
-    source = checkout / "in.png"
-    saved_image(source)
-    before = source.read_bytes()
-    monkeypatch.setattr(evaluate, "trained_teacher", None)
-    with pytest.raises(FileExistsError, match=r"in\.png exists"):
-        evaluate.restore_file(source, source, "denoise", "smoke")
-    assert source.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("task", "profile", "error", "message"),
-    [
-        ("denoise", "mini", FileNotFoundError, "expected a trained teacher"),
-        ("denoise", "big", ValueError, "profile is 'big'; expected one of smoke"),
-        ("dehaze", "smoke", ValueError, "task is 'dehaze'; expected one of denoise"),
-    ],
-)
-def test_nothing_is_written_without_the_right_weights(checkout, task, profile, error, message):
-    saved_image(checkout / "in.png")
-    with pytest.raises(error) as caught:
-        evaluate.restore_file(checkout / "in.png", checkout / "out.png", task, profile)
-    assert message in str(caught.value)
-    assert not (checkout / "out.png").exists()
-
-
 def test_the_teacher_of_another_pair_is_that_of_its_own_folder(checkout):
     place = r"smoke/denoise-uformer/teacher\.safetensors does not exist; .* of uformer-mambair"
     with pytest.raises(FileNotFoundError, match=place):
@@ -491,18 +431,3 @@ def test_the_teacher_of_another_pair_is_that_of_its_own_folder(checkout):
         evaluate.trained_teacher("denoise", "smoke", "uformer-mambair")
     with pytest.raises(ValueError, match="pair is 'uformer'; expected one of restormer-mambair"):
         evaluate.trained_teacher("denoise", "smoke", "uformer")
-
-
-def test_damaged_weights_or_images_leave_no_file(checkout):
-    source, target = checkout / "in.png", checkout / "out.png"
-    saved_image(source, 64, 64)
-    content = source.read_bytes()
-    source.write_bytes(content[:-200])
-    with pytest.raises(ValueError, match=r"in\.png is damaged"):
-        evaluate.restore_file(source, target, "denoise", "smoke")
-    source.write_bytes(content)
-    weights = checkout / "weights" / "smoke" / "denoise" / "teacher.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"teacher\.safetensors is damaged"):
-        evaluate.restore_file(source, target, "denoise", "smoke")
-    assert not target.exists()

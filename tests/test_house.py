@@ -42,8 +42,8 @@ ORDER = (
     *("models.restormer", "models.uformer_windows", "models.uformer", "models.edge"),
     "models.hybrid",
     *("models.official", "models"),
-    *("degrade", "classical", "data", "training", "distill", "images", "ledger"),
-    *("scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "parameters"),
+    *("degrade", "classical", "data", "training", "distill", "png", "images", "ledger"),
+    *("tiles", "scorer", "evaluate", "exhaustive", "ehvi", "samplers", "search", "parameters"),
     *("trials", "queue"),
     *("erf", "latency", "costs", "tables", "figures"),
     *(
@@ -61,6 +61,7 @@ ORDER = (
         "sharing_commands",
         "reproduce",
         "benchmarks",
+        "restoring",
         "cli",
         "__main__",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -18,6 +19,27 @@ RGB = RANDOM.integers(0, 256, (5, 7, 3), np.uint8)
 GRAY = RGB[..., 0]
 WIDE = RANDOM.integers(0, 65536, (5, 7), np.uint16)
 ALPHA = RANDOM.integers(0, 255, (5, 7), np.uint8)
+
+
+def random_picture(kind: type, alpha: bool) -> Picture:
+    values = RANDOM.integers(0, np.iinfo(kind).max, (5, 7, 4), kind)
+    return Picture(values[..., :3], values[..., 3] if alpha else None)
+
+
+def exactly(path: Path) -> Picture:
+    if png_bits(path) == 16:
+        pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    return images.read_exactly(path)
+
+
+def png_bits(path: Path) -> int:
+    return path.read_bytes()[24]  # after the signature, IHDR's length and name, width and height
+
+
+def assert_same(found: Picture, expected: Picture) -> None:
+    assert found.values.dtype == expected.values.dtype
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.alpha, expected.alpha)
 
 
 def refusal(path: Path) -> str:
@@ -86,6 +108,104 @@ def test_sixteen_bits_of_color_are_read_to_eight(tmp_path):
     np.testing.assert_allclose(images.read(path).pixels, RGB / 255, rtol=0, atol=1e-7)
 
 
+# color type of the PNG specification: 2 RGB, 4 gray with alpha, 6 RGB with alpha
+@pytest.mark.parametrize(("color", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_of_color_are_kept_where_they_are_asked_for(tmp_path, color, channels):
+    pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    path, stored = tmp_path / "wide.png", RANDOM.integers(0, 65535, (5, 7, channels), np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in stored)
+    path.write_bytes(png(7, 5, 16, color, rows))
+    found = images.read_exactly(path)
+    expected = np.repeat(stored[..., :1], 3, axis=2) if color == 4 else stored[..., :3]
+    assert found.bits == 16
+    np.testing.assert_array_equal(found.values, expected)
+    if color == 2:
+        assert found.alpha is None
+    else:
+        np.testing.assert_array_equal(found.alpha, stored[..., -1])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bits_of_color_are_turned_as_eight_are(tmp_path, orientation):
+    """Pillow's own turning of the same file at 8 bit is the reference."""
+    pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    exif = Pillow.Exif()
+    exif[274] = orientation
+    narrow, wide = tmp_path / "narrow.png", tmp_path / "wide.png"
+    Pillow.fromarray(RGB).save(narrow, exif=exif)
+    whole = png(7, 5, 16, 2, b"".join(b"\0" + r.astype(">u2").tobytes() for r in RGB))
+    mark = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    wide.write_bytes(whole[:-12] + mark + whole[-12:])  # before IEND
+    found = images.read_exactly(wide)
+    assert found.bits == 16
+    np.testing.assert_array_equal(found.values, images.read(narrow).values)
+
+
+def wide_rgb(values: np.ndarray, more: bytes) -> bytes:
+    """A PNG of 16-bit RGB with one more part before the pixels."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    whole = png(7, 5, 16, 2, rows)
+    start = whole.index(b"IDAT") - 4
+    return whole[:start] + more + whole[start:]
+
+
+def test_a_color_that_is_cut_out_at_sixteen_bits_is_transparent(tmp_path):
+    pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    path, values = tmp_path / "a.png", RANDOM.integers(0, 65536, (5, 7, 3), np.uint16)
+    path.write_bytes(wide_rgb(values, chunk(b"tRNS", values[2, 3].astype(">u2").tobytes())))
+    found = images.read_exactly(path)
+    np.testing.assert_array_equal(found.values, values)
+    np.testing.assert_array_equal(np.argwhere(found.alpha == 0), [[2, 3]])
+
+
+def test_damaged_exif_data_at_sixteen_bits_are_told(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(wide_rgb(np.zeros((5, 7, 3), np.uint16), chunk(b"eXIf", b"hello")))
+    with pytest.raises(ValueError, match=r"a\.png is damaged: its EXIF data: not a TIFF file"):
+        images.read_exactly(path)
+
+
+def test_a_color_profile_is_kept_at_sixteen_bits(tmp_path):
+    pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
+    path = tmp_path / "a.png"
+    images.write(path, random_picture(np.uint16, True)._replace(icc_profile=b"profile"))
+    assert exactly(path).icc_profile == b"profile"
+
+
+def test_without_opencv_sixteen_bits_of_color_name_the_remedy(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    images.write(path, random_picture(np.uint16, False))
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ImportError, match=r"needs OpenCV: pip install 'opencv-python-headless<5'"):
+        images.read_exactly(path)
+
+
+def test_an_animated_png_is_refused(tmp_path):
+    path, frames = tmp_path / "a.png", [Pillow.fromarray(x) for x in (RGB, RGB[::-1])]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert "is animated; expected a still image" in refusal(path)
+
+
+def test_of_two_jpegs_in_one_file_the_first_is_the_photo(tmp_path):
+    path, stored = tmp_path / "a.jpg", np.kron(RGB, np.ones((16, 16, 1), np.uint8))
+    first, second = Pillow.fromarray(stored), Pillow.fromarray(stored[::-1, ::-1])
+    first.save(path, "MPO", save_all=True, append_images=[second], quality=100, subsampling=0)
+    np.testing.assert_allclose(images.read(path).pixels, stored / 255, atol=0.03)
+
+
+def test_inks_are_refused(tmp_path):
+    path = tmp_path / "a.jpg"
+    Pillow.fromarray(np.dstack([RGB, GRAY]), "CMYK").save(path)
+    assert "of the kind CMYK, such as inks; expected gray, RGB" in refusal(path)
+
+
+def test_a_large_image_is_taken_out_of_pillow_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "PIECE", 14)  # two rows of seven pixels
+    path = tmp_path / "a.png"
+    Pillow.fromarray(np.dstack([RGB, ALPHA])).save(path)
+    assert_same(images.read(path), Picture(RGB, ALPHA))
+
+
 def test_an_opaque_alpha_channel_is_dropped(tmp_path):
     path = tmp_path / "a.png"
     Pillow.fromarray(np.dstack([RGB, np.full((5, 7), 255, np.uint8)])).save(path)
@@ -138,8 +258,10 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(20_000, 20_000, 8, 2, b""))
     assert "too many pixels" in refusal(path)
-    path.write_bytes(png(10_000, 9_500, 8, 2, b""))
+    path.write_bytes(png(13_378, 13_378, 8, 2, b""))  # 178,970,884: the first square too large
     assert "too many pixels" in refusal(path)
+    path.write_bytes(png(13_377, 13_377, 8, 2, b""))
+    assert "damaged or cut off" in refusal(path)  # it has no rows, but would be taken
 
 
 def test_what_is_no_png_or_jpeg_is_refused(tmp_path):
@@ -155,13 +277,56 @@ def test_what_is_no_png_or_jpeg_is_refused(tmp_path):
 
 @pytest.mark.parametrize("alpha", [None, ALPHA])
 def test_what_is_written_is_read_back(tmp_path, alpha):
-    path = tmp_path / "new folder" / "a.png"
-    images.write(path, Picture(RGB / np.float32(255), alpha, b"profile"))
+    path = tmp_path / "a.png"
+    images.write(path, Picture(RGB, alpha, b"profile"))
     found = images.read(path)
-    np.testing.assert_array_equal(found.pixels, RGB / np.float32(255))
+    np.testing.assert_array_equal(found.values, RGB)
     np.testing.assert_array_equal(found.alpha, alpha)
     assert found.icc_profile == b"profile"
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_rows_go_to_the_file_as_they_come(tmp_path, kind, alpha):
+    path, picture = tmp_path / "a.png", random_picture(kind, alpha)
+    with images.writing(path, picture) as add:
+        for rows in np.split(picture.values, [1, 1, 4]):
+            add(rows)
+        assert not path.exists()  # it appears when it is whole
+    assert_same(exactly(path), picture)
+    if kind == np.uint8:  # and a reader by others agrees
+        stored = picture.values if not alpha else np.dstack([picture.values, picture.alpha])
+        np.testing.assert_array_equal(np.asarray(Pillow.open(path)), stored)
+
+
+def test_a_file_that_ends_early_or_is_given_other_rows_is_not_written(tmp_path):
+    path, picture = tmp_path / "a.png", random_picture(np.uint16, False)
+    with (
+        pytest.raises(ValueError, match="3 rows were written; expected 5"),
+        images.writing(path, picture) as add,
+    ):
+        add(picture.values[:3])
+    with (
+        pytest.raises(ValueError, match=r"uint8; expected \(n, 7, 3\) of uint16"),
+        images.writing(path, picture) as add,
+    ):
+        add(RGB)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_came_there_meanwhile_is_not_written_over(tmp_path):
+    path = tmp_path / "a.png"
+
+    def overtaken() -> None:
+        with images.writing(path, Picture(RGB)) as add:
+            add(RGB)
+            path.write_bytes(b"mine")
+
+    with pytest.raises(FileExistsError, match="exists"):
+        overtaken()
+    assert path.read_bytes() == b"mine"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_existing_file_or_link_is_never_written_over(tmp_path):
@@ -171,15 +336,21 @@ def test_an_existing_file_or_link_is_never_written_over(tmp_path):
     link.symlink_to(tmp_path / "nowhere.png")
     for target in (path, link):
         with pytest.raises(FileExistsError, match="exists"):
-            images.write(target, Picture(RGB / np.float32(255)))
+            images.write(target, Picture(RGB))
     assert path.read_bytes() == b"mine"
     assert not (tmp_path / "nowhere.png").exists()
+
+
+def test_a_folder_that_does_not_exist_is_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"new is no folder; expected one to write a\.png"):
+        images.write(tmp_path / "new" / "a.png", Picture(RGB))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "png"])
 def test_only_png_is_written(tmp_path, name):
     with pytest.raises(ValueError, match=r"expected|only PNG"):
-        images.write(tmp_path / name, Picture(RGB / np.float32(255)))
+        images.write(tmp_path / name, Picture(RGB))
     assert not list(tmp_path.iterdir())
 
 
@@ -196,7 +367,7 @@ def test_only_png_is_written(tmp_path, name):
         (np.zeros((1, 4, 4, 3)), ValueError, "image has shape (1, 4, 4, 3)"),
         (np.zeros((0, 4, 3)), ValueError, "image has shape (0, 4, 3)"),
         (np.zeros((4, 4, 3), np.int64), TypeError, "image is int64"),
-        (np.zeros((4, 4, 3), np.uint16), TypeError, "image is uint16"),
+        (np.zeros((4, 4, 3), np.int16), TypeError, "image is int16"),
         (np.zeros((4, 4, 3), bool), TypeError, "image is bool"),
         ([[[0.0, 0.0, 0.0]]], TypeError, "image is list"),
         (None, TypeError, "image is NoneType"),

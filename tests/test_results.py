@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from ensrepro import comparison, evaluate, metrics, pareto, pipeline
+from ensrepro import artifacts, comparison, evaluate, metrics, pareto, pipeline
+from ensrepro.restoring import networks
 from ensrepro.samplers import DEFAULT
-from ensrepro.steps import baselines, finetune, knee
+from ensrepro.steps import baselines, context, finetune, knee
 
 
 @pytest.fixture
@@ -69,3 +71,13 @@ def test_exact_ehvi_needs_at_most_80_proposals_to_99_percent_in_half_of_its_runs
     rows = comparison.to_target(run.study.runs)
     row = next(r for r in rows if (r["sampler"], r["target"]) == (DEFAULT, 0.99))
     assert row["median"] <= 80
+
+
+def test_whoever_restores_with_the_knee_has_the_hybrid_that_was_chosen(run: pipeline.Run):
+    """As notebook 6 tells; its weights are those that its manifest names."""
+    told = artifacts.repository() / "results/mini/denoise/06_finetune.manifest.json"
+    found = networks.get("knee", task="denoise")
+    chosen = json.loads(told.read_text("utf-8"))["headline"]["chosen"]
+    assert run.ctx.space.label(found.architecture) == chosen
+    manifest = run.ctx.store.manifest(finetune.job_name(run.ctx, (found.architecture, 0)))
+    assert context.digest(found.net) == artifacts.read_json(manifest)["result"]["digest"]

@@ -88,6 +88,26 @@ def test_no_two_architectures_share_a_label():
     assert len({RESTORMER.label(a) for a in RESTORMER}) == 34560
 
 
+def test_a_label_is_read_as_the_architecture_that_it_labels():
+    for number in range(0, 34560, 1001):
+        architecture = RESTORMER.architecture(number)
+        assert RESTORMER.labeled(RESTORMER.label(architecture)) == architecture
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("", "label is ''; expected 8 words, one a stage"),
+        ("T T T T T T T", "label is 'T T T T T T T'; expected 8 words"),
+        ("T T T T T T T 6", "refinement: '6' is not one of T, 4, 2"),
+        ("t T T T T T T T", "encoder_1: 't' is not one of T, 4, 2"),
+    ],
+)
+def test_what_is_no_label_is_refused_in_a_sentence(label, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        RESTORMER.labeled(label)
+
+
 @pytest.mark.parametrize(
     "choices", [[0] * 8, np.zeros(8, int), np.zeros(8, np.uint8), (np.int16(0),) * 8]
 )

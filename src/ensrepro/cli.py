@@ -14,13 +14,14 @@ from typing import Any
 from ensrepro import artifacts, config, notebook, sharing_commands
 from ensrepro.benchmarks import commands as benchmark_commands
 from ensrepro.queue import QueueError
+from ensrepro.restoring import commands as restoring_commands
 
 EXAMPLES = """\
 examples:
   python -m ensrepro list
   python -m ensrepro run 05_knee --out results/mine/knee
   python -m ensrepro run 04_search -p sampler motpe -p seed 3 --out results/mine/motpe
-  python -m ensrepro restore noisy.png restored.png
+  python -m ensrepro restore noisy.png -o restored.png
 `python -m ensrepro COMMAND --help` tells the options of a command."""
 
 WHERE_FILES_ARE = (
@@ -145,15 +146,6 @@ def bench_command(arguments: argparse.Namespace) -> None:
     print(f"{result.n_rows} architectures on {result.n_images} crops: {result.file}")
 
 
-def restore_command(arguments: argparse.Namespace) -> None:
-    """Restore one image file."""
-    from ensrepro import evaluate
-
-    source, target = Path(arguments.source), Path(arguments.target)
-    evaluate.restore_file(source, target, arguments.task, arguments.profile, arguments.pair)
-    print(shortest(target))
-
-
 def sentence(error: Exception) -> str:
     """What an error says to a person; a module that is not there is named with its remedy."""
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -220,10 +212,6 @@ def parser() -> argparse.ArgumentParser:
         "reproduce", help="train a task from nothing, report the differences", allow_abbrev=False
     )
     reproduce.set_defaults(command=reproduce_command)
-    restore = commands.add_parser("restore", help="restore one image file", allow_abbrev=False)
-    restore.set_defaults(command=restore_command)
-    restore.add_argument("source", help="the degraded image")
-    restore.add_argument("target", help="the PNG file to write")
     bench = commands.add_parser(
         "bench", help="measure every architecture of a task into a table", allow_abbrev=False
     )
@@ -232,7 +220,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", help=sharing_commands.OUT)
     search, work = sharing_commands.add(commands)
     benchmark_commands.add(commands)
-    for command in (reproduce, bench, search, work, restore):
+    for command in (reproduce, bench, search, work, *restoring_commands.add(commands)):
         name_what(command)
     return top
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ensrepro import artifacts, config, images, metrics, weights
+from ensrepro import artifacts, config, metrics, tiles, weights
 from ensrepro.artifacts import Store
 from ensrepro.data import Pair, to_tensor
 from ensrepro.degrade import Image, to_linear, to_srgb
-from ensrepro.images import check_image
+from ensrepro.images import check_image, scaled
 from ensrepro.ledger import Metrics
 from ensrepro.models.hybrid import (
     Surrogates,
@@ -31,13 +31,8 @@ from ensrepro.models.hybrid import (
     stage_module,
 )
 from ensrepro.space import Architecture
+from ensrepro.tiles import Plan, Report
 
-OVERLAP = 32  # pixels that neighboring tiles share; blended linearly
-MIB = 2**20
-# Working memory without gradients, in float32 values a pixel and a channel of the stem.
-# benchmarks/memory.py found 52 to 86 for teachers, 35 to 47 for all-SSM networks (widths 8 and 48,
-# 256 to 512 pixels a side); a third is added, because allocators differ.
-VALUES_PER_PIXEL = 112
 MICRO_BATCH = 4  # validation images evaluated together
 
 
@@ -74,35 +69,6 @@ class Restoration(NamedTuple):
     ssim: float
 
 
-def tile_side(width: int, multiple: int, memory_mib: float) -> int:
-    """Side of the largest square that a network of this width restores within `memory_mib`."""
-    pixels = memory_mib * MIB / (4 * VALUES_PER_PIXEL * width)
-    side = int(pixels**0.5) // multiple * multiple
-    if side <= 2 * OVERLAP:
-        raise ValueError(
-            f"memory_mib is {memory_mib:g}; expected more: tiles of {side} pixels are too small"
-        )
-    return side
-
-
-def starts(length: int, side: int) -> list[int]:
-    """First pixels of tiles that cover 0 .. length - 1, the last one flush with the end."""
-    if length <= side:
-        return [0]
-    return [*range(0, length - side, side - OVERLAP), length - side]
-
-
-def ramp(side: int, at_start: bool, at_end: bool) -> Image:
-    """Blending weights along one axis of a tile; they fall off where a neighbor overlaps."""
-    weights = np.ones(side, np.float32)
-    rise = (np.arange(OVERLAP, dtype=np.float32) + 1) / (OVERLAP + 1)
-    if not at_start:
-        weights[:OVERLAP] = rise
-    if not at_end:
-        weights[-OVERLAP:] = np.minimum(weights[-OVERLAP:], rise[::-1])
-    return weights
-
-
 class Network(Protocol):
     """What `run_whole` calls, (B, C, H, W) -> (B, 3, H, W), and how images are made to fit it."""
 
@@ -126,34 +92,53 @@ def run_whole(net: Network, image: Image) -> Image:
     return restored.numpy().transpose(1, 2, 0)
 
 
-def restore(net: UNet, image: Image, *, memory_mib: float = 2048) -> Image:
-    """(H, W, C_in) uint8 or float in [0, 1] -> (H, W, C_out) float32 in [0, 1].
+def plan(
+    net: UNet, height: int, width: int, memory_mib: float = 2048, tile: int | None = None
+) -> Plan:
+    """How an image is restored: whole if it fits, else in the largest tiles of `memory_mib`.
+
+    With `tile` in tiles of so many pixels, whatever memory they need.
+    """
+    if tile is not None:
+        return tiles.cut(height, width, tiles.check_side(tile, net.multiple))
+    side = tiles.tile_side(net.shape.width, net.multiple, memory_mib)
+    rows, columns = PADDINGS[net.padding][0](height, width, net.multiple)
+    if (height + sum(rows)) * (width + sum(columns)) <= side * side:
+        return tiles.whole(height, width)
+    return tiles.cut(height, width, side)
+
+
+def restored_rows(
+    net: UNet, image: NDArray[np.generic], cut: Plan, report: Report | None = None
+) -> Iterator[Image]:
+    """A checked image restored as planned, from top to bottom in pieces, (n, W, C_out) each.
+
+    What is in memory besides the image itself is one row of tiles.
+    """
+
+    def restored(rows: slice, columns: slice) -> Image:
+        return run_whole(net, scaled(image[rows, columns]))
+
+    if cut.n_tiles > 1:
+        yield from tiles.blended(cut, restored, net.shape.out_channels, report)
+        return
+    yield restored(slice(None), slice(None))
+    if report is not None:
+        report(1, 1)
+
+
+def restore(
+    net: UNet, image: NDArray[np.generic], *, memory_mib: float = 2048, tile: int | None = None
+) -> Image:
+    """(H, W, C_in) uint8, uint16 or float in [0, 1] -> (H, W, C_out) float32 in [0, 1].
 
     Images too large for `memory_mib` of working memory (arrays for the result come on top) are cut
-    into overlapping tiles. Channel attention and pooling are global, so a tiled result differs
-    slightly from a whole one.
+    into overlapping tiles, and all with `tile` into tiles of so many pixels a side. Channel
+    attention and pooling are global, so a tiled result differs slightly from a whole one.
     """
     check_image(image, net.shape.in_channels)
-    pixels = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
-    h, w = pixels.shape[:2]
-    side = tile_side(net.shape.width, net.multiple, memory_mib)
-    rows, columns = PADDINGS[net.padding][0](h, w, net.multiple)
-    if (h + sum(rows)) * (w + sum(columns)) <= side * side:
-        return run_whole(net, pixels)
-    tops, lefts = starts(h, side), starts(w, side)
-    total = np.zeros((h, w, net.shape.out_channels), np.float32)
-    weight = np.zeros((h, w, 1), np.float32)
-    for top in tops:
-        for left in lefts:
-            tile = pixels[top : top + side, left : left + side]
-            fall = (
-                ramp(tile.shape[0], top == tops[0], top == tops[-1])[:, None, None]
-                * ramp(tile.shape[1], left == lefts[0], left == lefts[-1])[None, :, None]
-            )
-            here = slice(top, top + side), slice(left, left + side)
-            total[here] += run_whole(net, tile) * fall
-            weight[here] += fall
-    return np.divide(total, weight, out=total)
+    pieces = restored_rows(net, image, plan(net, *image.shape[:2], memory_mib, tile))
+    return np.concatenate(list(pieces))
 
 
 def trained_teacher(task: str, profile: str, pair: str = config.DEFAULT_PAIR) -> UNet:
@@ -170,25 +155,6 @@ def trained_teacher(task: str, profile: str, pair: str = config.DEFAULT_PAIR) ->
     asked = {"step": "teacher", "profile": profile, "task": task}
     set_weights(net, weights.load_weights(path, asked), path)
     return net.eval()
-
-
-def restore_file(
-    source: Path,
-    target: Path,
-    task: str,
-    profile: str,
-    pair: str = config.DEFAULT_PAIR,
-    *,
-    memory_mib: float = 2048,
-) -> None:
-    """Restore a PNG or JPEG file with the task's teacher into a new PNG file of 8 bit.
-
-    Transparency and color profile are passed on; an existing target is refused.
-    """
-    images.check_target(target)
-    net, picture = trained_teacher(task, profile, pair), images.read(source)
-    restored = restore(net, picture.pixels, memory_mib=memory_mib)
-    images.write(target, picture._replace(pixels=restored))
 
 
 def score(

@@ -154,6 +154,19 @@ class Space:
             for stage, choice in zip(self.stages, self.check(architecture), strict=True)
         )
 
+    def labeled(self, label: str) -> Architecture:
+        """The architecture of a label; the inverse of `label`."""
+        words = label.split()
+        if len(words) != len(self.stages):
+            raise ValueError(f"label is {label!r}; expected {len(self.stages)} words, one a stage")
+        choices = []
+        for stage, word in zip(self.stages, words, strict=True):
+            known = ["T", *map(str, stage.depths)]
+            if word not in known:
+                raise ValueError(f"{stage.name}: {word!r} is not one of {', '.join(known)}")
+            choices.append(known.index(word))
+        return tuple(choices)
+
 
 RESTORMER = Space(
     "restormer",

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ensrepro.benchmarks import blocks, pairing, png, readers
+from ensrepro import png
+from ensrepro.benchmarks import blocks, pairing, readers
 from ensrepro.benchmarks.layouts import Benchmark, Layout
 from ensrepro.benchmarks.pairing import Match, Problem
 from ensrepro.benchmarks.readers import Sample

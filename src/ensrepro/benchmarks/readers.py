@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro import images
-from ensrepro.benchmarks import blocks, png
+from ensrepro import images, png
+from ensrepro.benchmarks import blocks
 from ensrepro.benchmarks.layouts import TARGET, Benchmark
 
 Image = NDArray[np.float32]

@@ -43,10 +43,7 @@ def label_of(number: int) -> str:
 
 def numbered(label: str) -> tuple[int, ...]:
     """The architecture of a label such as `T T 4 4 2 T T T`."""
-    words = zip(RESTORMER.stages, label.split(), strict=True)
-    return tuple(
-        TEACHER if word == "T" else 1 + stage.depths.index(int(word)) for stage, word in words
-    )
+    return RESTORMER.labeled(label)
 
 
 def job(number: int, seed: int) -> str:

@@ -59,12 +59,13 @@ def describe(
     )
 
 
-def to_onnx(net: UNet, path: Path, metadata: Metadata) -> Path:
+def to_onnx(net: UNet, path: str | Path, metadata: Metadata) -> Path:
     """Write one ONNX file with the weights in it; a FileExistsError if it exists and differs.
 
     Input `image` (1, C_in, height, width), output `restored` (1, C_out, height, width), float32 in
     [0, 1]; the output is not clipped. Operators are those of ONNX itself, of the opset OPSET.
     """
+    path = Path(path)
     model = network.model(net, net.shape.in_channels, net.shape.out_channels)
     model.producer_name, model.producer_version = PRODUCER, ensrepro.__version__
     model.doc_string = "Image restoration; see the metadata for task, architecture and license"
@@ -77,11 +78,12 @@ def to_onnx(net: UNet, path: Path, metadata: Metadata) -> Path:
     return path
 
 
-def read_metadata(path: Path, task: str = "") -> Metadata:
+def read_metadata(path: str | Path, task: str = "") -> Metadata:
     """What a file says of itself; a ValueError if it is damaged, foreign, or of another task."""
     onnx = required("onnx")
     from google.protobuf.message import DecodeError
 
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist or is no file")
     try:

@@ -48,7 +48,7 @@ class Session:
     A ValueError refuses a file that is damaged, foreign, or not for `task` (empty: any task).
     """
 
-    def __init__(self, path: Path, task: str = "", threads: int = 1) -> None:
+    def __init__(self, path: str | Path, task: str = "", threads: int = 1) -> None:
         self.metadata = read_metadata(path, task)
         try:
             self.runtime = inference_session(str(path), threads)

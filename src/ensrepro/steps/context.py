@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from multiprocessing import get_context
@@ -189,14 +189,19 @@ def load(module: nn.Module, path: Path, metadata: Mapping[str, str], expected: s
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: sums, and so trained weights, depend on the number of threads."""
+def threads(n: int) -> Iterator[None]:
+    """Torch on n threads, and as before afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Torch on one thread: sums, and so trained weights, depend on the number of threads."""
+    return threads(1)
 
 
 def side_by_side(

@@ -10,7 +10,8 @@ import pytest
 from benchmark_folders import chunk, wide_png
 from PIL import Image as Pillow
 
-from ensrepro.benchmarks import png, readers
+from ensrepro import png
+from ensrepro.benchmarks import readers
 
 pytest.importorskip("cv2", reason="PNG of 16 bits a channel needs opencv-python-headless")
 
