@@ -58,6 +58,7 @@ ORDER = (
         "sharing",
         "reproduce",
         "benchmarks",
+        "results",
         "cli",
         "__main__",
     ),
