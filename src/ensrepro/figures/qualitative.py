@@ -1,6 +1,7 @@
 """Figure 4: the same place of a photo, degraded, restored by each network, and clean.
 
-The place follows a rule that knows no network: where the input differs most from the clean photo.
+The place follows a rule that knows no network and no degradation: where the clean photo has most
+detail. (Where the input differs most from it would be the dark, for noise: nothing to be seen.)
 H, W: height and width in pixels.
 """
 
@@ -48,18 +49,22 @@ class Scene:
     crops: Sequence[Crop]
 
 
-def largest_difference(one: NDArray[np.generic], other: NDArray[np.generic], side: int) -> Box:
-    """The square of `side` pixels in which two images, (H, W, 3) in [0, 1], differ most.
+def detail(image: NDArray[np.generic]) -> NDArray[np.float64]:
+    """(H, W, 3) -> (H, W): how much a pixel differs from those below and to the right."""
+    light = image.astype(np.float64).mean(axis=2)
+    down, right = (np.abs(np.diff(light, axis=axis)) for axis in (0, 1))
+    return np.pad(down, ((0, 1), (0, 0))) + np.pad(right, ((0, 0), (0, 1)))
+
+
+def most_detailed(image: NDArray[np.generic], side: int) -> Box:
+    """The square of `side` pixels with most detail of an image, (H, W, 3).
 
     Of equal ones the first by row and column.
     """
-    if one.shape != other.shape:
-        raise ValueError(f"the images have shapes {one.shape} and {other.shape}; expected equal")
-    h, w = one.shape[:2]
+    h, w = image.shape[:2]
     if not 1 <= side <= min(h, w):
         raise ValueError(f"side is {side}; expected 1 to {min(h, w)}, the smaller of the sides")
-    difference = np.abs(one.astype(np.float64) - other.astype(np.float64)).sum(axis=2)
-    sums = np.pad(difference.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = np.pad(detail(image).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     rounded = np.round(inside, 6)  # equal squares differ in the last bits of their sums
     top, left = np.unravel_index(int(rounded.argmax()), rounded.shape)
