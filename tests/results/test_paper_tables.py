@@ -95,9 +95,7 @@ def test_a_value_at_our_scale_never_stands_beside_a_published_one():
 
 
 def test_a_measured_value_without_evidence_is_refused():
-    with pytest.raises(
-        ValueError, match=r"value 30\.5 has no evidence; expected the file"
-    ):
+    with pytest.raises(ValueError, match=r"value 30\.5 has no evidence; expected the file"):
         Measured(Kind.BENCHMARK, 30.5, 30.5, 30.5, 1, Source("", "abc1234", "released"))
 
 

@@ -18,6 +18,7 @@ from ensrepro.tables import Column
 
 RIGHT = ">"  # text moved to the right
 DIGITS = {"PSNR": 2, "SSIM": 3, "MAE": 3, "LPIPS": 3, "Latency": 2}
+HEADINGS = {"not stated": "test set not stated"}  # of datasets whose name says too little
 REFERENCES = {5: ARMS["distilled"], 6: "Uformer"}  # of the other tables, their teacher
 Line = dict[str, Any]
 Grid = tuple[list[Line], list[Column]]
@@ -51,7 +52,8 @@ def columns_of(rows: Sequence[Row]) -> list[Column]:
         keys += ["difference"] if any(row.difference is not None for row in own) else []
         for key in keys:
             title = metric if key == "published" else f"{metric}, {key}"
-            found.append(Column(f"{dataset}/{metric}/{key}", title, RIGHT, dataset))
+            group = HEADINGS.get(dataset, dataset)
+            found.append(Column(f"{dataset}/{metric}/{key}", title, RIGHT, group))
     return found
 
 

@@ -134,8 +134,8 @@ def waiting(number: int, found: OnFile) -> list[str]:
         )
     if cannot:
         sentences.append(
-            f"{len(cannot)} cells are of networks whose weights `evaluate` cannot read or nobody "
-            "has published, the paper's own among them"
+            f"{len(cannot)} cells are of networks whose weights `evaluate` does not read, or of which "
+            "we know no published ones, such as the paper's own"
         )
     return [*sentences, *scaled_rows(number, found)[1]]
 

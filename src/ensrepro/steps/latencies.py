@@ -23,7 +23,8 @@ from ensrepro.space import Architecture
 from ensrepro.steps.context import Context, Progress
 
 STEP = "latencies"
-N_NETWORKS, SEED = 8, 0  # whole networks timed beside the sums
+SEED = 0  # of the sample of whole networks that are timed beside the sums
+N_NETWORKS, N_IN_SMOKE = 8, 2  # in the sample
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,18 @@ def setting(ctx: Context) -> Setting:
     return Setting(network_shape(config.PROFILES["paper"], ctx.task, ctx.pair))
 
 
+def sample_size(ctx: Context) -> int:
+    """How many whole networks are timed."""
+    return N_IN_SMOKE if ctx.profile.table_of else N_NETWORKS
+
+
 def make(ctx: Context, progress: Progress | None) -> tuple[LatencyResult, Provenance]:
     """Time every choice and some whole networks; a killed call goes on where it was."""
     started, asked = time.perf_counter(), setting(ctx)
     measured = costs.measure(
         asked,
         ctx.space,
-        n_networks=N_NETWORKS,
+        n_networks=sample_size(ctx),
         seed=SEED,
         checkpoint=ctx.store.checkpoint(STEP).with_suffix(".json"),
         progress=progress,
@@ -100,7 +106,7 @@ def get(ctx: Context, progress: Progress | None = None) -> Latencies:
         "shape": asdict(asked.shape),
         "side": asked.side,
         "threads": asked.threads,
-        "n_networks": N_NETWORKS,
+        "n_networks": sample_size(ctx),
         "seed": SEED,
     }
     result = ctx.result(STEP, LatencyResult, identity, lambda: make(ctx, progress))
