@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ensrepro import across, evaluate, pipeline, training
+from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import TASKS
 from ensrepro.space import RESTORMER
 
@@ -132,6 +133,35 @@ def test_a_final_row_tells_its_networks_apart(made):
         "hybrid": 31.0,
         "all_ssm": 29.0,
     }
+
+
+def test_an_outcome_has_the_best_by_validation_with_the_seeds_that_are_on_file():
+    def tuned(architecture: tuple[int, ...], seed: int, after: float) -> SimpleNamespace:
+        number = RESTORMER.index(architecture)
+        return SimpleNamespace(
+            result=SimpleNamespace(architecture=number, seed=seed, after=after, test=[])
+        )
+
+    worse, best = (0, 3, 0, 0, 0, 0, 0, 0), (0, 0, 3, 0, 0, 0, 0, 0)
+    validation = {worse: 30.0, best: 31.0, RESTORMER.all_ssm: 32.0, RESTORMER.teacher: 33.0}
+
+    class Files:
+        """Every architecture with seed 0, the best also with seed 2."""
+
+        ctx = SimpleNamespace(space=RESTORMER, profile=SimpleNamespace(n_seeds=3))
+
+        def finetuned(self, jobs):
+            if any(seed and (a, seed) != (best, 2) for a, seed in jobs):
+                raise NotOnFileError("not there")
+            return [tuned(a, seed, validation[a]) for a, seed in jobs]
+
+    search = SimpleNamespace(choice=SimpleNamespace(candidates=(worse, best)))
+    found = across.outcome(Files(), search)
+    assert [one.result.seed for one in found.chosen] == [0, 2]
+    assert {one.result.architecture for one in found.chosen} == {RESTORMER.index(best)}
+    assert found.all_ssm.result.after == 32.0  # what is beside the candidates is never chosen
+    assert found.longer.result.after == 33.0
+    assert set(found.tuned) == set(validation)
 
 
 def test_other_tasks_compute_nothing_and_write_nothing(made):

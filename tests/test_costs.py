@@ -175,10 +175,10 @@ def test_conditions_say_that_freed_memory_is_kept():
     assert found.runtime == "torch, freed memory kept"
 
 
-def test_what_is_timed_is_run_and_threads_are_left_as_they_were(tmp_path, monkeypatch):
-    monkeypatch.setattr(costs, "MIN_SECONDS", 0.0)
+def test_what_is_timed_is_run_and_threads_are_left_as_they_were(tmp_path):
     torch.set_num_threads(1)
-    found = measure(tmp_path / "c.json", Setting(TINY, SIDE, threads=2), n_networks=1)
+    setting = Setting(TINY, SIDE, threads=2, min_seconds=0.0)
+    found = measure(tmp_path / "c.json", setting, n_networks=1)
     assert torch.get_num_threads() == 1
     assert all(row.latency_ms > 0 and row.n == costs.MIN_RUNS for row in found.costs)
     assert found.networks[0]["latency_ms"] > 0

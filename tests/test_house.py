@@ -62,6 +62,7 @@ ORDER = (
         "reproduce",
         "benchmarks",
         "restoring",
+        "results",
         "cli",
         "__main__",
     ),

@@ -17,7 +17,7 @@ from ensrepro import data, evaluate, metrics
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import TASKS
 from ensrepro.degrade import DEGRADATIONS, Image
-from ensrepro.pipeline import Run, jobs_of
+from ensrepro.pipeline import Run, jobs_of, seeds_of
 from ensrepro.space import Architecture
 from ensrepro.steps import finetune, knee, teacher
 from ensrepro.steps.finetune import Finetuned
@@ -174,23 +174,49 @@ def transfer_rows(
     return rows
 
 
+class Outcome(NamedTuple):
+    """What fine-tuning came to in a task, seed 0 of each first.
+
+    `chosen` is the candidate with the best validation PSNR, with every seed on file; `longer` the
+    teacher with the same extra steps; `tuned` seed 0 of all of them by architecture.
+    """
+
+    chosen: tuple[Finetuned, ...]
+    all_ssm: Finetuned
+    longer: Finetuned
+    tuned: Mapping[Architecture, Finetuned]
+
+
+def outcome(run: Run, search: Searched) -> Outcome:
+    """The fine-tuned networks of one task; a NotOnFileError where one of seed 0 is missing."""
+    space = run.ctx.space
+    jobs = jobs_of(run.ctx, search.choice)
+    tuned = dict(zip((job[0] for job in jobs), run.finetuned(jobs), strict=True))
+    best = finetune.best([tuned[a] for a in search.choice.candidates])
+    repeats = []
+    for job in seeds_of(run.ctx, best)[1:]:
+        with suppress(NotOnFileError):
+            repeats += run.finetuned([job])
+    return Outcome((best, *repeats), tuned[space.all_ssm], tuned[space.teacher], tuned)
+
+
+def outcomes(runs: Mapping[str, Run], found: Mapping[str, Searched]) -> dict[str, Outcome]:
+    """The outcome of each task whose candidates are fine-tuned."""
+    made = {}
+    for task, search in found.items():
+        with suppress(NotOnFileError):
+            made[task] = outcome(runs[task], search)
+    return made
+
+
 def final_rows(runs: Mapping[str, Run], found: Mapping[str, Searched]) -> list[dict[str, Any]]:
     """A row for each task whose candidates are fine-tuned: test PSNR (dB) of the networks.
 
     Keys: task, architecture, size (parameters over the teacher's), input, teacher, longer (the
     teacher with the same extra steps), hybrid, all_ssm.
     """
-    rows = []
-    for task, search in found.items():
-        run = runs[task]
-        with suppress(NotOnFileError):
-            jobs = jobs_of(run.ctx, search.choice)
-            tuned: dict[Architecture, Finetuned] = dict(
-                zip((job[0] for job in jobs), run.finetuned(jobs), strict=True)
-            )
-            best = finetune.best([tuned[a] for a in search.choice.candidates])
-            rows.append(final_row(run, best, tuned))
-    return rows
+    made = outcomes(runs, found)
+    return [final_row(runs[task], one.chosen[0], one.tuned) for task, one in made.items()]
 
 
 def final_row(run: Run, best: Finetuned, tuned: Mapping[Architecture, Finetuned]) -> dict[str, Any]:

@@ -34,11 +34,15 @@ Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 @dataclass(frozen=True)
 class Setting:
-    """Networks of `shape` on one square image of `side` pixels, on `threads` threads."""
+    """Networks of `shape` on one square image of `side` pixels, on `threads` threads.
+
+    A choice is timed for `min_seconds` at least.
+    """
 
     shape: Shape
     side: int = 256
     threads: int = 1
+    min_seconds: float = MIN_SECONDS
 
     def conditions(self) -> Conditions:
         """Those that hold while these networks are timed."""
@@ -91,7 +95,7 @@ def cost(setting: Setting, space: Space, stage: Stage | None, choice: int) -> Co
     else:
         module, on = filling(stage, choice, setting.shape), (1, setting.shape.channels(stage))
         side = setting.side // 2**stage.level
-    timing = timed(module, torch.rand(*on, side, side), MIN_RUNS, MIN_SECONDS, WARM_UP)
+    timing = timed(module, torch.rand(*on, side, side), MIN_RUNS, setting.min_seconds, WARM_UP)
     return Cost(
         stage.name if stage else GLUE,
         choice,

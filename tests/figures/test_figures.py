@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from ensrepro.figures import distillation, receptive, restoration, search, style
-from ensrepro.space import RESTORMER
+from ensrepro.space import RESTORMER, UFORMER
 
 POINTS = np.array([[0.0, 44.0], [0.5, 20.0], [0.7, 21.0], [2.0, 6.4], [0.4, 25.0]])
 FRONT = [0, 4, 1, 3]  # by hand: only (0.7, 21) is dominated, by (0.5, 20)
@@ -128,6 +128,19 @@ def test_an_architecture_is_eight_cells_with_depth_and_color():
     assert texts == ["T"] * 8 + ["0 dB"] + ["2"] * 8 + ["2 dB"]
     assert to_hex(cells[0].get_facecolor()).upper() == style.COLORS["teacher"]
     assert to_hex(cells[-1].get_facecolor()).upper() == style.DEPTHS[2].color
+
+
+def test_a_stage_of_one_block_has_a_color_of_its_own():
+    axes = search.architecture([UFORMER.all_ssm], ["all-SSM"], space=UFORMER).axes[0]
+    assert [text.get_text() for text in axes.texts] == list("128828821")
+    colors = [to_hex(patch.get_facecolor()).upper() for patch in axes.patches]
+    assert colors[0] == style.DEPTHS[1].color
+    assert len(set(colors)) == 3  # of 1, 2 and 8 blocks
+
+
+def test_the_second_objective_of_a_front_may_be_a_latency():
+    figure = search.front(POINTS, FRONT, price=search.LATENCY_LABEL)
+    assert figure.axes[0].get_xlabel() == "latency, sum of stages (ms)"
 
 
 def test_receptive_fields_share_a_scale_and_their_circles_have_the_radius():

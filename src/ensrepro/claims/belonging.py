@@ -14,7 +14,7 @@ from math import isclose
 from statistics import mean, median
 from typing import Any
 
-from ensrepro.config import PROFILES
+from ensrepro.config import DEFAULT_PAIR, PAIRS, PROFILES, Pair
 from ensrepro.space import RESTORMER, TEACHER
 
 NOTEBOOK = ".manifest.json"
@@ -27,6 +27,7 @@ PROFILING, FIELDS, DISTILLATION, SEARCH, KNEE, FINE_TUNING, ABLATIONS, UFORMER, 
     )
 )
 AGAIN = "run that notebook again"
+PAIR_OF = {UFORMER: "uformer-mambair"}  # whose folder a notebook's manifest is in
 
 Content = Mapping[str, Any]
 Load = Callable[[str], Content]  # another file of the same profile and task, which belongs too
@@ -34,6 +35,11 @@ Load = Callable[[str], Content]  # another file of the same profile and task, wh
 
 class NotMeasuredError(LookupError):
     """A result that this repository does not hold, or no longer; the message says which and why."""
+
+
+def pair_of(file: str) -> Pair:
+    """The pair whose results a file is among."""
+    return PAIRS[PAIR_OF.get(file, DEFAULT_PAIR)]
 
 
 def label_of(number: int) -> str:
@@ -205,7 +211,9 @@ def check_notebook(place: tuple[str, str], file: str, content: Content, load: Lo
     if file not in RESTS_ON:
         known = ", ".join(RESTS_ON)
         raise ValueError(f"no rule says what {file} rests on; expected one of {known}")
-    for name, expected in zip(("profile", "task"), place, strict=True):
+    asked = dict(zip(("profile", "task"), place, strict=True))
+    asked |= {"pair": PAIR_OF[file]} if file in PAIR_OF else {}
+    for name, expected in asked.items():
         if content["parameters"].get(name) != expected:
             raise NotMeasuredError(f"{file} is of another {name}; {AGAIN}")
     finished = datetime.fromisoformat(content["finished"])

@@ -71,10 +71,16 @@ class Sources:
     root: Path
     _read: dict[tuple[str, str], Content] = field(default_factory=dict, compare=False, repr=False)
 
+    def path(self, task: str, file: str) -> Path:
+        """Where a manifest is: in the task's folder of the pair that it is of."""
+        suffix = belonging.pair_of(file).suffix
+        store = artifacts.Store(self.profile, task, self.root, suffix=suffix)
+        return store.own(artifacts.RESULTS, file)
+
     def content(self, task: str, file: str) -> Content:
         """A manifest; a NotMeasuredError if it is not there or does not belong to the others."""
         if (task, file) not in self._read:
-            path = artifacts.Store(self.profile, task, self.root).own(artifacts.RESULTS, file)
+            path = self.path(task, file)
             if not path.exists():
                 raise NotMeasuredError(f"{path.relative_to(self.root).as_posix()} is not there yet")
             is_notebook = file.endswith(belonging.NOTEBOOK)
@@ -87,8 +93,7 @@ class Sources:
     def read(self, task: str, file: str, field: str) -> Fact:
         """A field of a manifest; a NotMeasuredError where either is not there."""
         value: Any = self.content(task, file)
-        path = artifacts.Store(self.profile, task, self.root).own(artifacts.RESULTS, file)
-        name = path.relative_to(self.root).as_posix()
+        name = self.path(task, file).relative_to(self.root).as_posix()
         for key in field.split("/"):
             if not isinstance(value, Mapping) or key not in value:
                 raise NotMeasuredError(f"{name} has no field {field}")

@@ -19,11 +19,12 @@ COLUMNS = 3
 
 @dataclass(frozen=True)
 class Crop:
-    """A picture with its kind and its PSNR in dB; None for the clean picture itself."""
+    """A picture with its kind, its PSNR in dB and its SSIM; None for the clean picture itself."""
 
     kind: str
     image: NDArray[np.generic]  # (H, W, 3), uint8 or float in [0, 1]
     psnr: float | None = None
+    ssim: float | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3:
@@ -32,7 +33,8 @@ class Crop:
             )
 
 
-def _pixels(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def pixels(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The image as matplotlib shows it: uint8, or float in [0, 1]."""
     return image if image.dtype == np.uint8 else np.clip(image.astype(np.float64), 0, 1)
 
 
@@ -52,7 +54,7 @@ def photos(rows: Sequence[Sequence[Crop]], columns: int = COLUMNS) -> Figure:
         axes.set_axis_off()
     for axes_row, line in zip(grid, lines, strict=True):
         for axes, crop in zip(axes_row, line, strict=False):
-            axes.imshow(_pixels(crop.image))
+            axes.imshow(pixels(crop.image))
             text = "reference" if crop.psnr is None else f"{crop.psnr:.2f} dB"
             axes.set_title(f"{style.mark(crop.kind).label}\n{text}", fontsize=11)
     return figure

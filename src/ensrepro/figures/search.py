@@ -18,6 +18,7 @@ from ensrepro.space import RESTORMER, TEACHER, Space
 
 DROP_LABEL = "PSNR drop from the teacher (dB)"
 PENALTY_LABEL = "penalty (no unit)"
+LATENCY_LABEL = "latency, sum of stages (ms)"
 
 
 def _points(name: str, points: ArrayLike) -> NDArray[np.float64]:
@@ -100,12 +101,13 @@ def front(
     labels: Sequence[str] | None = None,
     true_front: ArrayLike | None = None,
     max_drop_db: float | None = None,
+    price: str = PENALTY_LABEL,
 ) -> Figure:
     """Every evaluated point (n, 2), the front among them as a stair line, knee and candidates.
 
     `front`, `knee` and `candidates` are indices into the points, `labels` one text a candidate; a
     second panel shows the candidates' neighborhood. `max_drop_db` cuts the first panel's axis off;
-    its title then says how many points lie beyond.
+    its title then says how many points lie beyond. `price` says what the second objective is.
     """
     values = _points("points", points)
     texts = labels if labels is not None else [f"candidate {k + 1}" for k in range(len(candidates))]
@@ -117,7 +119,7 @@ def front(
     for axes in panels:
         _cloud(axes, values, front, true_front)
         _chosen(axes, values, knee, candidates)
-        axes.set(xlabel=PENALTY_LABEL, ylabel=DROP_LABEL)
+        axes.set(xlabel=price, ylabel=DROP_LABEL)
     if max_drop_db is not None:
         n_beyond = int((values[:, 0] > max_drop_db).sum())
         panels[0].set_ylim(min(0.0, values[:, 0].min()) - 0.05 * max_drop_db, max_drop_db)

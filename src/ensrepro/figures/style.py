@@ -125,6 +125,7 @@ SERIES = tuple(
 
 # Depth of a surrogate, in blocks: the deeper, the darker.
 DEPTHS = {
+    1: Mark("#F9DCC8", "^", "--", "1 block"),
     2: Mark("#F2B18A", "v", ":", "2 blocks"),
     4: Mark("#E8803A", "s", "--", "4 blocks"),
     6: Mark(VERMILLION, "D", "-.", "6 blocks"),

@@ -1,4 +1,7 @@
-"""Step 4, the knee of the front and the candidates near it (section 3.5, assumptions A10, A11)."""
+"""Step 4, the knee of the front and the candidates near it (section 3.5, assumptions A10, A11).
+
+`choose` does as the paper says; `choose_fast` takes the measured latency in place of the penalty.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ class KneeChoice:
 
     `rows` are positions in the search's lists; `sensitivity` has a row for every penalty table,
     method and cap: table, method, max_drop_db, architecture, psnr_drop, penalty, shift, disagrees.
+    It is empty where the latency chose.
     """
 
     candidates: tuple[Architecture, ...]
@@ -69,3 +73,26 @@ def choose(
         for row in pareto.knee_sensitivity(by_table(ctx, run), 0, 1, eligible=within)
     ]
     return KneeChoice(tuple(architectures[row] for row in rows), rows, sensitivity)
+
+
+def choose_fast(ctx: Context, run: SearchSummary) -> KneeChoice:
+    """The knee of PSNR drop against latency among what is faster than the teacher (A40).
+
+    Where nothing is, what `choose` takes. A ValueError for a search that did not minimize latency.
+    """
+    if run.latency_ms is None:
+        raise ValueError(
+            f"the search by {run.sampler} has no latencies; expected it to minimize them"
+        )
+    points = np.column_stack([run.points[:, pareto.DROP], run.latency_ms])
+    fast = np.flatnonzero(np.array(run.allowed) & (points[:, 1] < points[0, 1]))
+    if not len(fast):
+        return choose(ctx, run)
+    fastest = fast[np.lexsort((points[fast, 0], points[fast, 1]))[0]]
+    chosen = pareto.candidates(
+        points[fast], pareto.Anchors.between(points[0], points[fastest]), n=ctx.profile.n_candidates
+    )
+    rows = tuple(int(fast[i]) for i in chosen)
+    return KneeChoice(
+        tuple(ctx.space.architecture(run.architectures[row]) for row in rows), rows, []
+    )

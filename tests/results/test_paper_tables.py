@@ -1,0 +1,437 @@
+"""The paper's tables: every cell once, measured values only beside what is of their kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from ensrepro import artifacts, cli, paper
+from ensrepro.benchmarks.catalog import BENCHMARKS, DERAINING
+from ensrepro.benchmarks.evaluation import Result
+from ensrepro.claims.belonging import ABLATIONS, UFORMER
+from ensrepro.claims.results import Sources
+from ensrepro.results import evaluated, layout, paper_tables, places
+from ensrepro.results.paper_tables import OnFile
+from ensrepro.results.rows import FIELDS, Kind, Measured, Printed, Row, Source, flat
+
+RESTORMER = {  # released file names, by benchmark
+    **dict.fromkeys(DERAINING, "deraining.pth"),
+    "gopro": "motion_deblurring.pth",
+    "dpdd": "single_image_defocus_deblurring.pth",
+    "dpdd-dual": "dual_pixel_defocus_deblurring.pth",
+    "sidd": "real_denoising.pth",
+}
+DIGEST = "0123456789abcdef"
+
+
+def evaluation(folder: Path, name: str, subject: str = "", **changed: Any) -> Path:
+    """The file that an evaluation of a released checkpoint leaves, of 30 dB and SSIM 0.9."""
+    benchmark, subject = BENCHMARKS[name], subject or RESTORMER[name]
+    scores = {"psnr": 30.0, "ssim": 0.9, **dict.fromkeys(benchmark.also, 0.1)}
+    labels = ["all", *(group for group, _ in benchmark.groups)]
+    values = {
+        "benchmark": name,
+        "title": benchmark.title,
+        "subject": subject,
+        "task": benchmark.task,
+        "protocol": benchmark.protocol,
+        "layout": benchmark.layouts[0].name,
+        "inference": str(benchmark.inference),
+        "n_images": 10,
+        "n_expected": 10,
+        "is_partial": False,
+        "groups": [{"group": label, "n_images": 10, **scores} for label in labels],
+        "reasons": {},
+        "packages": {},
+        "rows": [],
+    } | changed
+    made = replace(artifacts.provenance("released", benchmark.task, 0, 1.0, 1), commit="abc1234")
+    path = folder / f"{subject.removesuffix('.pth')}-{DIGEST}" / f"{name}.json"
+    identity = {"benchmark": name, "has_lpips": False}
+    artifacts.write_manifest(path, f"benchmark-{name}", identity, made, Result(**values))
+    return path
+
+
+def on_file(root: Path, outcomes: Any = None) -> OnFile:
+    """Evaluations below `root`, and no fine-tuned networks."""
+    records = evaluated.records(root / evaluated.FOLDER, root)
+    return OnFile("mini", records, {}, outcomes or {}, Sources("mini", root))
+
+
+def of(rows: list[Row], model: str, benchmark: str, metric: str) -> Row:
+    (row,) = [r for r in rows if (r.model, r.benchmark, r.metric) == (model, benchmark, metric)]
+    return row
+
+
+# ---- rows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", paper.TABLES)
+def test_every_printed_cell_is_a_row_with_its_place_and_the_ledgers_word(number: int, tmp_path):
+    rows = paper_tables.rows(number, on_file(tmp_path))
+    expected = paper.table(number)
+    assert [(r.model, r.benchmark, r.metric) for r in rows] == list(
+        expected[["method", "dataset", "metric"]].itertuples(index=False, name=None)
+    )
+    for row, value in zip(rows, expected["value"], strict=True):
+        assert row.printed.value == (None if value != value else value)
+        assert row.printed.place.startswith(f"table {number}, section 4.")
+        assert row.printed.because
+        assert row.measured is row.difference is None
+
+
+def test_a_value_at_our_scale_never_stands_beside_a_published_one():
+    source = Source("results/x.json", "abc1234", "mini", (0,))
+    ours = Measured(Kind.SCALE, -0.1, -0.2, 0.1, 3, source, "dB")
+    cell = (4, "denoise", "SIDD", "Ours", "PSNR")
+    with pytest.raises(ValueError, match=r"table 4, Ours, SIDD: .* expected a row of its own"):
+        Row(*cell, Printed("40.04", "table 4"), ours)
+    assert Row(*cell, None, ours).difference is None
+
+
+def test_a_measured_value_without_evidence_is_refused():
+    with pytest.raises(ValueError, match=r"value 30\.5 has no evidence; expected the file"):
+        Measured(Kind.BENCHMARK, 30.5, 30.5, 30.5, 1, Source("", "abc1234", "released"))
+
+
+def test_a_flat_row_has_every_field_and_all_digits():
+    source = Source("results/x.json", "abc1234", "released")
+    measured = Measured(Kind.BENCHMARK, 0.1 + 39.9, 40.0, 40.0, 1, source)
+    row = Row(4, "denoise", "SIDD", "Ours", "PSNR", Printed("40.040", "table 4"), measured)
+    values = flat(row)
+    assert list(values) == [field.key for field in FIELDS]
+    assert values["published"] == "40.040"  # as printed
+    assert values["measured"] == 0.1 + 39.9
+    assert values["difference"] == pytest.approx(-0.04)
+    assert (values["manifest"], values["commit"]) == ("results/x.json", "abc1234")
+
+
+# ---- evaluations on real data -----------------------------------------------------------------
+
+
+def test_an_evaluation_of_a_released_restormer_fills_its_row(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    evaluation(folder, "gopro")
+    row = of(paper_tables.rows(2, on_file(tmp_path)), "Restormer", "GoPro", "PSNR")
+    assert row.difference == pytest.approx(30 - paper_tables_value(2, "Restormer", "GoPro"))
+    assert row.measured.source == Source(
+        f"{evaluated.FOLDER}/motion_deblurring-{DIGEST}/gopro.json", "abc1234", "released"
+    )
+    others = [r for r in paper_tables.rows(2, on_file(tmp_path)) if r.measured]
+    assert {(r.model, r.benchmark) for r in others} == {("Restormer", "GoPro")}
+
+
+def paper_tables_value(table: int, method: str, dataset: str, metric: str = "PSNR") -> float:
+    frame = paper.table(table).set_index(["method", "dataset", "metric"])["value"]
+    return float(frame[method, dataset, metric])
+
+
+def test_defocus_has_a_row_for_one_view_and_one_for_two_and_groups_of_scenes(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    for name in ("dpdd", "dpdd-dual"):
+        evaluation(folder, name)
+    measured = [row for row in paper_tables.rows(3, on_file(tmp_path)) if row.measured]
+    assert {row.model for row in measured} == {"RestormerS", "RestormerD"}
+    assert {row.benchmark for row in measured} == {"Outdoor", "Indoor", "Combined"}
+    assert {row.metric for row in measured} == {"PSNR", "SSIM", "MAE", "LPIPS"}
+    assert len(measured) == 2 * 3 * 4
+    assert {row.task for row in measured if row.model.endswith("D")} == {"defocus_dual"}
+
+
+def test_the_deraining_average_is_there_when_all_five_sets_are(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    for n, name in enumerate(DERAINING[:-1]):
+        group = {"group": "all", "n_images": 10, "psnr": 30.0 + n, "ssim": 0.9}
+        evaluation(folder, name, groups=[group])
+    rows = paper_tables.rows(1, on_file(tmp_path))
+    assert of(rows, "Restormer", "Average", "PSNR").measured is None
+    evaluation(folder, DERAINING[-1])
+    rows = paper_tables.rows(1, on_file(tmp_path))
+    found = of(rows, "Restormer", "Average", "PSNR").measured
+    assert found.value == pytest.approx((30 + 31 + 32 + 33 + 30) / 5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        ({"is_partial": True, "n_images": 3}, "partial: 3 of 10 images"),
+        ({"inference": "tiles of 256 pixels, 32 of each side dropped"}, "unlike the protocol"),
+        ({"layout": "original-blur_gamma"}, "layout original-blur_gamma"),
+        ({"subject": "mine.pth"}, ""),
+        ({"subject": "deraining.pth"}, ""),  # Restormer's, but not of this task
+    ],
+)
+def test_what_is_not_comparable_has_a_row_of_its_own_without_a_difference(
+    tmp_path: Path, changed: dict[str, Any], note: str
+):
+    evaluation(tmp_path / evaluated.FOLDER, "gopro", **changed)
+    rows = [row for row in paper_tables.rows(2, on_file(tmp_path)) if row.measured]
+    assert [row.metric for row in rows] == ["PSNR", "SSIM"]
+    for row in rows:
+        assert row.printed is row.difference is None
+        assert row.measured.kind is Kind.APART
+        assert note in row.measured.note
+        assert DIGEST in row.model
+
+
+def test_of_two_evaluations_the_whole_set_is_taken(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    whole = evaluation(folder, "gopro")
+    part = evaluation(folder, "gopro", is_partial=True, n_images=3)
+    part.rename(part.with_name("gopro-partial.json"))
+    evaluation(folder, "gopro")
+    (one,) = evaluated.records(folder, tmp_path)
+    assert one.source.manifest == whole.relative_to(tmp_path).as_posix()
+
+
+def test_two_networks_that_claim_one_row_are_named(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    first = evaluation(folder, "gopro")
+    first.parent.rename(first.parent.with_name("motion_deblurring-other"))
+    evaluation(folder, "gopro")
+    with pytest.raises(ValueError, match="are both of Restormer; expected one of them"):
+        paper_tables.rows(2, on_file(tmp_path))
+
+
+def test_a_file_that_is_no_evaluation_is_named(tmp_path: Path):
+    path = evaluation(tmp_path / evaluated.FOLDER, "gopro")
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(content | {"step": "teacher"}))
+    with pytest.raises(ValueError, match=r"gopro\.json is of the step 'teacher'; expected an eval"):
+        on_file(tmp_path)
+
+
+def test_every_command_is_understood_and_names_a_released_file_of_the_task():
+    for number in paper.TABLES:
+        for row in paper_tables.printed(number):
+            for command in filter(None, row.command.split("; ")):
+                words = command.removeprefix("python -m ensrepro ").split()
+                asked = cli.parser().parse_args(words)
+                assert BENCHMARKS[asked.benchmark].task == row.task
+                known = asked.weights.removesuffix(".pth") in places.RELEASED
+                assert known == row.model.startswith("Restormer")
+                if known:
+                    assert asked.weights == RESTORMER.get(asked.benchmark, asked.weights)
+
+
+def test_only_networks_with_weights_to_be_had_have_a_command():
+    models = {
+        (row.table, row.model)
+        for number in paper.TABLES
+        for row in paper_tables.printed(number)
+        if row.command
+    }
+    assert models == {
+        *((1, "Restormer"), (2, "Restormer"), (3, "RestormerS"), (3, "RestormerD")),
+        *((4, "Restormer"), (4, "MambaIR"), (4, "Uformer")),
+    }
+
+
+# ---- our scale --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mini() -> OnFile:
+    return paper_tables.of_profile("mini")
+
+
+def test_changes_at_our_scale_are_those_that_notebook_6_tells(mini: OnFile):
+    path = artifacts.repository() / "results/mini/denoise/06_finetune.manifest.json"
+    told = json.loads(path.read_text("utf-8"))["headline"]["test"]
+    (teacher,) = told["teacher"]
+    rows = paper_tables.scaled_rows(4, mini)[0]
+    for model, kind in (
+        ("hybrid", "hybrid"),
+        ("all-SSM", "all_ssm"),
+        ("teacher, longer", "longer"),
+    ):
+        found = of(rows, model, "test photos, profile mini", "PSNR").measured
+        assert found.value == pytest.approx(mean(told[kind]) - teacher)
+        assert found.low == pytest.approx(min(told[kind]) - teacher)
+        assert found.high == pytest.approx(max(told[kind]) - teacher)
+        assert found.n == len(told[kind]) == len(found.source.seeds)
+        assert (artifacts.repository() / found.source.manifest).is_file()
+        assert found.source.profile == "mini"
+
+
+def test_a_task_without_networks_on_file_waits_and_says_how_to_make_them(tmp_path: Path):
+    (sentence,) = paper_tables.scaled_rows(1, on_file(tmp_path))[1]
+    assert sentence.startswith("derain: no fine-tuned networks on file in profile mini; ")
+    assert "`python -m ensrepro run 06_finetune --task derain --profile mini`" in sentence
+
+
+def notebook(root: Path, name: str, folder: str, headline: dict[str, Any], **told: Any) -> None:
+    """The manifest of a notebook, younger than the teacher and the pool that it rests on."""
+    place = {"profile": "mini", "task": "denoise"}
+    shared = {"pair": "p", "shape": {}, "protocol": "sidd", "images": {}}
+    for step, identity in (("teacher", {}), ("pool", {"teacher": "t"})):
+        content = {
+            "step": step,
+            "identity": place | shared | identity,
+            "provenance": {"created": "2026-01-01T00:00:00+00:00"},
+            "result": {"digest": "t"},
+        }
+        artifacts.write_bytes(
+            root / f"results/mini/denoise/{step}.json", json.dumps(content).encode()
+        )
+    content = {
+        "notebook": name.split(".")[0],
+        "parameters": {**place, "seed": 0, "out": "", **told},
+        "finished": "2026-01-02T00:00:00+00:00",
+        "provenance": {"commit": "abc1234"},
+        "headline": headline,
+    }
+    artifacts.write_bytes(root / "results/mini" / folder / name, json.dumps(content).encode())
+
+
+ARMS = {
+    "distilled": [22.5, 22.7],
+    "reinitialized": [20.0, 20.4],
+    "random_hybrids": [22.0, 22.9, 21.5],
+    "equal_blocks": [22.1],
+}
+
+
+def test_the_ablation_is_held_against_the_distilled_hybrid(tmp_path: Path):
+    notebook(tmp_path, ABLATIONS, "denoise", {"psnr": ARMS})
+    rows, missing = paper_tables.scaled_rows(5, on_file(tmp_path))
+    assert [(r.stands_for, round(r.measured.value, 6), r.measured.n) for r in rows] == [
+        ("Proposed model with FwKD", 0.0, 2),
+        ("Proposed model without FwKD", -2.4, 2),
+        ("Randomly designed Hybrid network", round(sum((22.0, 22.9, 21.5)) / 3 - 22.6, 6), 3),
+        ("Hybrid design with Equal blocks", -0.5, 1),
+    ]
+    assert rows[2].measured.low == pytest.approx(-1.1)
+    assert rows[2].measured.high == pytest.approx(0.3)
+    expected = Source("results/mini/denoise/08_ablations.manifest.json", "abc1234", "mini", (0,))
+    assert rows[0].measured.source == expected
+    assert [sentence.split(":")[0] for sentence in missing] == ["deblur", "derain"]
+    lines = layout.scale_lines(rows)
+    # printed: 39.69 against 40.04 dB on SIDD, 28.54 against 33.08 on GoPro, 35.39 against 39.37
+    assert lines[1]["paper"] == "GoPro -4.54, SIDD -0.35, Rain100L -3.98"
+
+
+def test_an_ablation_without_an_arm_waits_for_it(tmp_path: Path):
+    arms = {arm: values for arm, values in ARMS.items() if arm != "equal_blocks"}
+    notebook(tmp_path, ABLATIONS, "denoise", {"psnr": arms})
+    rows, missing = paper_tables.scaled_rows(5, on_file(tmp_path))
+    assert rows == []
+    assert "has no field headline/psnr/equal_blocks" in missing[1]
+
+
+UFORMER_HEADLINE = {
+    "latency_ms": {"teacher": 200.0, "hybrid": 150.0},
+    "psnr": {"teacher": 21.0, "hybrid": [20.9, 21.2]},
+}
+
+
+def test_the_uformer_pair_has_a_change_in_psnr_and_a_share_of_the_latency(tmp_path: Path):
+    pair = {"pair": "uformer-mambair"}
+    notebook(tmp_path, UFORMER, "denoise-uformer", UFORMER_HEADLINE, **pair)
+    rows, missing = paper_tables.scaled_rows(6, on_file(tmp_path))
+    assert missing == []
+    assert [(r.metric, round(r.measured.value, 6)) for r in rows] == [
+        ("PSNR", 0.05),
+        ("Latency", 0.75),
+    ]
+    assert rows[0].measured.source.manifest.startswith("results/mini/denoise-uformer/")
+    psnr, latency = layout.scale_lines(rows)
+    assert psnr["paper"] == "Arch-1 -0.2, Arch-2 +0.0"  # 39.6 and 39.8 against 39.8 dB
+    assert latency["change"] == "0.75 of the teacher's"
+    assert latency["paper"] == "Arch-1 0.66, Arch-2 0.74"  # 437.8 and 489.8 of 660 ms
+
+
+@pytest.mark.parametrize(
+    ("folder", "pair"), [("denoise", "uformer-mambair"), ("denoise-uformer", "restormer-edge")]
+)
+def test_results_of_another_pair_are_not_taken_for_uformers(tmp_path: Path, folder, pair):
+    notebook(tmp_path, UFORMER, folder, UFORMER_HEADLINE, pair=pair)
+    rows, (sentence,) = paper_tables.scaled_rows(6, on_file(tmp_path))
+    assert rows == []
+    assert "is not there yet" in sentence or "is of another pair" in sentence
+
+
+# ---- layout and files -------------------------------------------------------------------------
+
+
+def test_the_layout_is_the_papers_until_something_is_measured(tmp_path: Path):
+    lines, columns = layout.grid(paper_tables.rows(2, on_file(tmp_path)))
+    assert [line["model"] for line in lines] == list(dict.fromkeys(paper.table(2)["method"]))
+    titles = [(column.group, column.title) for column in columns]
+    sets = ("GoPro", "HIDE", "RealBlur-R", "RealBlur-J")
+    assert sorted(titles[1:]) == sorted((name, m) for name in sets for m in ("PSNR", "SSIM"))
+    by_model = {line["model"]: line for line in lines}
+    assert by_model["Xu et al."]["HIDE/PSNR/published"] is None  # NA is printed, never 0
+    assert by_model["Ours"]["GoPro/PSNR/published"] == "33.08"
+    assert by_model["Xu et al."]["GoPro/PSNR/published"] == "21.00"  # with its zeros
+
+
+def test_a_measurement_adds_its_own_columns_and_no_others(tmp_path: Path):
+    folder = tmp_path / evaluated.FOLDER
+    evaluation(folder, "gopro")
+    evaluation(folder, "hide", "mine.pth")
+    lines, columns = layout.grid(paper_tables.rows(2, on_file(tmp_path)))
+    added = [column.full_title for column in columns if ", " in column.title]
+    assert added == [
+        *("GoPro PSNR, measured", "GoPro PSNR, difference"),
+        *("GoPro SSIM, measured", "GoPro SSIM, difference"),
+        *("HIDE PSNR, measured", "HIDE SSIM, measured"),
+    ]
+    by_model = {line["model"]: line for line in lines}
+    assert by_model["Restormer"]["GoPro/PSNR/measured"] == "30.00"
+    assert by_model["Restormer"]["GoPro/PSNR/difference"] == "-2.92"  # printed: 32.92
+    assert by_model[f"mine-{DIGEST}"]["HIDE/PSNR/measured"] == "30.00"
+    assert by_model[f"mine-{DIGEST}"]["HIDE/PSNR/published"] is None
+
+
+@pytest.mark.parametrize("number", paper.TABLES)
+@pytest.mark.parametrize("form", paper_tables.FORMATS)
+def test_every_table_is_rendered_the_same_twice(mini: OnFile, number: int, form: str):
+    made = paper_tables.rendered(number, mini, form)
+    assert made == paper_tables.rendered(number, mini, form)
+    assert str(artifacts.repository()) not in made
+    for method in dict.fromkeys(paper.table(number)["method"]):
+        assert method in made
+
+
+def test_tables_are_written_to_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    asked = ["tables", "--table", "4", "--format", "latex", "--out", str(tmp_path / "new")]
+    assert cli.main(asked) == cli.DONE
+    (path,) = (tmp_path / "new").iterdir()
+    assert capsys.readouterr().out.strip() == str(path)
+    assert path.name == "table_4.tex"
+    assert path.read_text("utf-8").count(r"\begin{table}") == 2  # as printed, and at our scale
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (["--profile", "small"], "profile small was never run: results/small holds no teacher"),
+        (["--profile", "paper"], "profile is 'paper'"),
+        (["--records", "nowhere"], "nowhere is no folder; expected one with evaluations"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(asked, expected, capsys):
+    assert cli.main(["tables", *asked]) == cli.FAILED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.strip().splitlines()
+    assert expected in line
+
+
+def test_a_table_that_the_paper_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="table is 7; the paper has tables 1 to 6"):
+        paper_tables.printed(7)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["tables", "--table", "7"])
+    assert caught.value.code == cli.NOT_UNDERSTOOD
+
+
+def test_a_dataset_of_no_table_is_named():
+    with pytest.raises(ValueError, match="table 3 has no dataset 'SIDD'; expected Outdoor, Indoor"):
+        places.place(3, "OursS", "SIDD")
