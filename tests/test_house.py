@@ -31,7 +31,7 @@ MODULES = {
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
     *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
-    *("paper", "claims"),
+    *("timing", "records", "runtime", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -48,6 +48,7 @@ ORDER = (
     *(
         "steps",
         "export",
+        "devices",
         "bench",
         "truth",
         "comparison",
@@ -58,6 +59,7 @@ ORDER = (
         "sharing",
         "reproduce",
         "benchmarks",
+        "devices.commands",
         "cli",
         "__main__",
     ),
@@ -65,7 +67,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
-    *("claims", "tables"),
+    *("claims", "tables", "timing", "records"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

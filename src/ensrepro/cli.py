@@ -13,6 +13,7 @@ from typing import Any
 
 from ensrepro import artifacts, config, notebook
 from ensrepro.benchmarks import commands as benchmark_commands
+from ensrepro.devices import commands as device_commands
 from ensrepro.queue import QueueError
 
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
@@ -241,6 +242,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", help="folder for the results (default: results/PROFILE/TASK)")
     search, work = sharing_commands(commands)
     benchmark_commands.add(commands)
+    device_commands.add(commands)
     for command in (reproduce, bench, search, work, restore):
         name_what(command)
     return top
