@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ensrepro import artifacts, bench, pareto, study
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
+from ensrepro.devices import shelf
+from ensrepro.devices.shelf import Shelf, StageTable
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
 from ensrepro.space import PENALTY_TABLES
 from ensrepro.steps import context, finetune, pool, search, teacher
@@ -38,6 +40,7 @@ CHOICES: dict[str, Collection[str]] = {
     "rule": pareto.CANDIDATE_RULES,
 }
 REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
+NAMES = ("device",)  # of what is on file, looked up when it is needed
 COMPARED = ("random",)  # with the sampler that was asked for
 Parameter = str | int | float | bool
 
@@ -98,6 +101,27 @@ class Run:
         return borrowed
 
     @cached_property
+    def device(self) -> Shelf:
+        """The latencies of the device that the parameter names, or of this machine, measured now.
+
+        Without a name it is the first one on file, and in the smallest profile always this machine.
+        """
+        ctx, name = self.ctx, str(self.parameters.get("device", ""))
+        store = shelf.store_of(
+            ctx.profile.name, "" if ctx.store.fallback is None else ctx.store.root
+        )
+        smallest = bool(ctx.profile.table_of)
+        known = shelf.devices_on_file(store) if not smallest else []
+        if not name and not known:
+            if not smallest:
+                raise FileNotFoundError(
+                    "no device has been measured; expected one: python -m ensrepro measure "
+                    "takes about an hour"
+                )
+            name = shelf.this_machine(store, ctx.task.name, show_progress)
+        return shelf.take(store, name or known[0])
+
+    @cached_property
     def study(self) -> StudyResult:
         """The comparison of samplers on the table: on file, or made now."""
         plan = study.SHORT if self.ctx.profile.table_of else study.PLAN
@@ -125,17 +149,21 @@ class Run:
         n_trials: int | None = None,
         penalty_table: str = "blocks",
         latency_budget_ms: float = 0.0,
+        device: StageTable | None = None,
     ) -> SearchSummary:
         """A search run with this notebook's seed.
 
-        `n_trials` None or 0 takes the profile's; no budget is 0. Latencies are those of ENS-Bench.
+        `n_trials` None or 0 takes the profile's; no budget is 0. Latencies are those of `device`,
+        else of ENS-Bench; penalty_table `latency` makes them the objective beside the drop.
         """
         known = search.Known()
         if self.truth is not None:
             table = self.truth.result.sha256[:16]
             known = search.Known(self.truth.quality, self.truth.latency_ms, table)
-        elif latency_budget_ms:
+        elif latency_budget_ms and device is None:
             known = search.Known(latency_ms=self.bench.latency_ms)
+        if device is not None:
+            known = replace(known, latency_ms=device.latency_ms, device=device.name)
         return search.get(
             self.ctx,
             self.teacher,
@@ -217,6 +245,10 @@ def checked(ctx: Context, name: str, value: Parameter) -> Parameter:
     if name in choices:
         if not isinstance(value, str) or value not in choices[name]:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices[name])}")
+        return value
+    if name in NAMES:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}; expected a name")
         return value
     kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
     if isinstance(value, bool) or not isinstance(value, kind):

@@ -39,15 +39,6 @@ def quietness(load: float | None, threads: int, is_quiet: bool | None) -> str:
     )
 
 
-def sides_of(what: str, profile: str, side: int | None) -> tuple[int, ...]:
-    """The image sides to measure: the asked one, else those of the kind."""
-    from ensrepro.devices import measuring
-
-    if side is not None:
-        return (side,)
-    return (measuring.SMOKE_SIDE,) if profile == measuring.SMOKE else measuring.SIDES[what]
-
-
 def measure(
     store: Store,
     *,
@@ -63,7 +54,7 @@ def measure(
 
     done = []
     for kind in KINDS if what == ALL else (what,):
-        for own_side in sides_of(kind, store.profile, side):
+        for own_side in (side,) if side is not None else measuring.sides(kind, store.profile):
             for n in threads:
                 name = device or artifacts.cpu_model()
                 asked = measuring.Asked(kind, own_side, n, task, name, store)

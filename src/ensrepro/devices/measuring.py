@@ -129,6 +129,11 @@ def manifest_name(device: str, what: str, side: int, threads: int) -> str:
     return f"{slug(device)}/{what}-{side}-t{threads}"
 
 
+def sides(what: str, profile: str) -> tuple[int, ...]:
+    """The image sides that a kind is measured at in a profile."""
+    return (SMOKE_SIDE,) if profile == SMOKE else SIDES[what]
+
+
 def load_average() -> float | None:
     """Runnable processes, a mean over the last minute; None where the system does not tell."""
     with suppress(OSError, AttributeError):

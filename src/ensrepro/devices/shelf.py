@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ensrepro import artifacts, config, costs, records
 from ensrepro.artifacts import RESULTS, Store
 from ensrepro.config import Pair
-from ensrepro.devices.measuring import FOLDER, STEP, DeviceResult
-from ensrepro.devices.subjects import choice_of
+from ensrepro.devices import measuring
+from ensrepro.devices.measuring import FOLDER, STEP, Asked, DeviceResult, Progress, slug
+from ensrepro.devices.subjects import KINDS, choice_of
 from ensrepro.records import GLUE, NETWORK, Record
 from ensrepro.space import Space
 
@@ -93,6 +94,15 @@ def take(store: Store, device: str) -> Shelf:
         comparisons += result.comparisons
         noisy += [path.stem] if result.is_quiet is False else []
     return Shelf(device, found, comparisons, noisy)
+
+
+def this_machine(store: Store, task: str, progress: Progress | None = None) -> str:
+    """Measure all kinds on this machine and one thread; the name of its folder."""
+    device = artifacts.cpu_model()
+    for what in KINDS:
+        for side in measuring.sides(what, store.profile):
+            measuring.get(Asked(what, side, 1, task, device, store), progress)
+    return slug(device)
 
 
 def stage_values(

@@ -27,7 +27,8 @@ BLOCKS, STAGES, NETWORKS = "blocks", "stages", "networks"
 KINDS = (BLOCKS, STAGES, NETWORKS)
 EDGE_PAIR = "restormer-edge"
 MEASURED_PAIRS = (DEFAULT_PAIR, EDGE_PAIR)  # one teacher, one space: comparable in one table
-LEVELS = {s.level: s for s in reversed(RESTORMER.stages) if s.name.startswith(("enc", "bott"))}
+DOWNWARD = ("encoder_1", "encoder_2", "encoder_3", "bottleneck")
+LEVELS = {RESTORMER.stage(name).level: RESTORMER.stage(name) for name in DOWNWARD}
 FAMILIES = (  # family, pair, whether it is the teacher's
     ("restormer", DEFAULT_PAIR, True),
     ("mambair", DEFAULT_PAIR, False),
