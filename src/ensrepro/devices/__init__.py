@@ -4,6 +4,7 @@
     memory      the most memory that one network takes, in a process of its own
     measuring   groups of subjects in alternation, resumable
     shelf       the results of all devices on file, and the stage table that a search optimizes
+    tables      what the records say, as rows
     importing   the output of other tools as records
     commands    `python -m ensrepro measure` and `import-record`
 
