@@ -148,7 +148,7 @@ columns = [Column("architecture", "e1 e2 e3 bt d3 d2 d1 rf"), Column("sum_ms", "
            Column("whole_ms", "whole (ms)", ".1f"), Column("ratio", "sum / whole", ".2f")]
 show(parts, columns, f"Image of {table.side} × {table.side} pixels.")
 ratios = [row["ratio"] for row in parts]
-say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole: as far as that range, differences between architectures are to be trusted.")
+say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole. Differences between architectures that are smaller than this range mean nothing.")
 
 # %% [markdown]
 # ## The search, told about the device
@@ -191,8 +191,7 @@ faster = int((known.points[:, 1] < known.points[0, 1]).sum())
 say(
     f"* Of {len(known.points):,} architectures {faster:,} are faster than the teacher on this device. The fastest that loses at most 0.1 dB before "
     f"fine-tuning is `{space.label(space.architecture(best))}`, with {known.points[best, 1] / known.points[0, 1]:.2f} times the teacher's latency.\n"
-    f"* The penalty ranks architectures like latency to {known.rank:+.2f} (Spearman; 1: the same order, below 0: the reverse). The front that it leads "
-    f"to has {known.kept():.0%} of the exact front's hypervolume here.\n"
+    f"* {tables.proxy_finding(known)}\n"
     f"* The search proposed {result.n_unique} different architectures and found a front of {len(numbers)} points, the exact one has {len(known.exact)}."
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ensrepro.space import RESTORMER
 
 Row = dict[str, Any]
 FAMILY = {pair: PAIRS[pair].efficient for pair in (DEFAULT_PAIR, EDGE_PAIR)}
+NAMES = {"mambair": "MambaIR", "edge": "Edge"}  # of families, in sentences
 PUBLISHED = ("deblurring", "deraining", "denoising")  # of the paper's hybrids
 
 
@@ -102,7 +104,7 @@ def imported_rows(found: Shelf) -> list[Row]:
             for r in networks
             if (r.conditions, r.task, r.architecture) == (one.conditions, one.task, teacher)
         ]
-        ratio = one.p50_ms / alike[0] if alike else None
+        ratio = one.p50_ms / median(alike) if alike else None
         rows.append(
             {
                 "family": FAMILY.get(one.pair, one.pair),
@@ -149,16 +151,16 @@ def count(rows: Sequence[Mapping[str, Any]], family: str) -> Count:
 
 def finding(rows: Sequence[Mapping[str, Any]], family: str, what: str) -> str:
     """One sentence: whether a family is slower or faster than Restormer, counted and ranged."""
-    of = count(rows, family)
+    of, name = count(rows, family), NAMES.get(family, family)
     span = f"{of.least:.2f} to {of.most:.2f} times as long"
     if of.slower == of.n:
-        return f"Every {what} of {family} is **slower** than Restormer's: {span}."
+        return f"Every {name} {what} takes **longer** than Restormer's: {span}."
     if of.faster == of.n:
-        return f"Every {what} of {family} is **faster** than Restormer's: {span}."
+        return f"Every {name} {what} is **faster** than Restormer's: {span}."
     rest = of.n - of.slower - of.faster
     return (
-        f"Of {of.n} ratios of {family}, one a {what} and size, {of.slower} are slower than "
-        f"Restormer, {of.faster} faster, {rest} neither: {span}."
+        f"{name} {what}s against Restormer's, over all sizes: slower {of.slower}, faster "
+        f"{of.faster}, within the range of the measurement {rest}; they take {span}."
     )
 
 
@@ -183,14 +185,17 @@ class Tradeoff:
     by_penalty: list[int]
     rank: float
 
-    def kept(self) -> float:
-        """Share of the exact front's hypervolume that the front by penalty has on this device."""
-        reference = self.points.max(axis=0)
-        volumes = [
-            pareto.hypervolume(self.points[numbers], reference)
-            for numbers in (self.by_penalty, self.exact)
-        ]
-        return volumes[0] / volumes[1]
+    def kept(self) -> float | None:
+        """Share of the exact front's hypervolume that the front by penalty has on this device.
+
+        Only what is faster than the teacher counts; None if nothing on the exact front is.
+        """
+        both = self.points[[*self.exact, *self.by_penalty]]
+        reference = float(both[:, 0].max()) + 1e-9, float(self.points[0, 1])
+        whole = pareto.hypervolume(self.points[self.exact], reference)
+        return (
+            pareto.hypervolume(self.points[self.by_penalty], reference) / whole if whole else None
+        )
 
 
 def tradeoff(
@@ -214,6 +219,21 @@ def tradeoff(
     proxy = within[pareto.front(np.column_stack([drop, penalty])[within])]
     rank = float(stats.spearmanr(penalty, table.latency_ms).statistic)
     return Tradeoff(points, exact.tolist(), proxy.tolist(), rank)
+
+
+def proxy_finding(known: Tradeoff) -> str:
+    """One or two sentences: how well the penalty stands in for latency on this device."""
+    order = (
+        f"The penalty and this latency order architectures with a rank correlation of "
+        f"{known.rank:+.2f} (1: alike, below 0: the other way round)."
+    )
+    kept = known.kept()
+    if kept is None:
+        return f"{order} Nothing on the exact front is faster than the teacher here."
+    return (
+        f"{order} Of the hypervolume that the exact front has below the teacher's latency, the "
+        f"front that the penalty leads to has {kept:.0%}."
+    )
 
 
 def fastest_within(tradeoff: Tradeoff, most_db: float) -> int:

@@ -22,6 +22,7 @@ Row = Mapping[str, Any]
 
 RATIO_LABEL = "times Restormer's latency"
 PUBLISHED = "published, on a phone"
+MARGIN = 1.4  # of the image sides, to the left and to the right
 
 
 def _even(axes: Axes) -> None:
@@ -60,8 +61,9 @@ def blocks(rows: Sequence[Row]) -> Figure:
             _ranges(axes, sorted(own, key=lambda r: r["side"]), style.mark(family, position))
         style.plain_log(axes.yaxis)
         axes.set_title(f"level {level}: image / {2 ** (level - 1)}", loc="left")
-    grid[len(levels) // 2].set_ylabel(RATIO_LABEL)
+    figure.supylabel(RATIO_LABEL)
     grid[-1].set_xlabel("image side (pixels)")
+    grid[-1].set_xlim(sides[0] / MARGIN, sides[-1] * MARGIN)
     grid[-1].set_xticks(sides, [str(side) for side in sides])
     grid[-1].xaxis.set_minor_locator(NullLocator())
     marks = [style.mark(family, position) for position, family in enumerate(families)]
@@ -105,12 +107,12 @@ def networks(rows: Sequence[Row], published: Sequence[Row]) -> Figure:
 
 
 def _front(axes: Axes, points: NDArray[np.float64], numbers: Sequence[int], kind: str) -> None:
-    """The points of a front, by latency, joined."""
+    """The points of a front; of the front by penalty they are in no order here, and not joined."""
     mark = style.mark(kind)
     own = points[list(numbers)]
     own = own[np.argsort(own[:, 1])]
     axes.plot(
-        own[:, 1], own[:, 0], color=mark.color, marker=mark.marker or "o", ls=mark.dash, ms=4,
+        own[:, 1], own[:, 0], color=mark.color, marker=mark.marker or "o", ls=mark.dash, ms=5,
         lw=1.5, label=f"{mark.label} ({len(own)})",
     )  # fmt: skip
 
@@ -132,8 +134,8 @@ def tradeoff(
     axes = figure.subplots()
     mark = style.mark("evaluated")
     axes.plot(
-        points[:, 1], points[:, 0], ",", color=mark.color, rasterized=True, zorder=0,
-        label="_all architectures",
+        points[:, 1], points[:, 0], mark.marker, color=mark.color, ms=1.5, mew=0, ls="", zorder=0,
+        rasterized=True, label="_all architectures",
     )  # fmt: skip
     _front(axes, points, by_penalty, "penalty_front")
     _front(axes, points, exact, "true_front")

@@ -96,7 +96,7 @@ KINDS = {
     "evaluated": Mark(PALE, "o", "", "evaluated"),
     "found_front": Mark(GREEN, "D", "-", "front found"),
     "true_front": Mark(BLACK, "", "--", "true front"),
-    "penalty_front": Mark(ORANGE, "o", ":", "front by penalty"),
+    "penalty_front": Mark(ORANGE, "o", "", "front by penalty"),
     "candidate": Mark(ORANGE, "o", "", "candidate"),
     "knee": Mark(VERMILLION, "*", "", "knee"),
     "exact-ehvi": Mark(GREEN, "D", "-", "exact EHVI"),
