@@ -31,7 +31,7 @@ MODULES = {
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
     *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
-    *("terminal", "paper", "claims"),
+    *("timing", "records", "runtime", "terminal", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -49,6 +49,7 @@ ORDER = (
     *(
         "steps",
         "export",
+        "devices",
         "bench",
         "outlook",
         "truth",
@@ -63,6 +64,7 @@ ORDER = (
         "benchmarks",
         "restoring",
         "results",
+        "devices.commands",
         "cli",
         "__main__",
     ),
@@ -70,7 +72,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
-    *("terminal", "claims", "tables"),
+    *("terminal", "claims", "tables", "timing", "records"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from device_records import put, shelf_store, stages
 
-from ensrepro import artifacts, pipeline
+from ensrepro import artifacts, pipeline, search
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
+from ensrepro.steps import search as steps_search
 from ensrepro.steps.context import Context
 from ensrepro.steps.knee import KneeChoice
 
@@ -50,6 +53,8 @@ def files(root: Path) -> dict[str, bytes]:
         ({"stage": "encoder_3", "depth": 3}, ValueError, "depth is 3; encoder_3 has surrogates of"),
         ({"out": 5}, TypeError, "out is 5; expected the path of a folder"),
         ({"out": None}, TypeError, "out is None; expected the path of a folder"),
+        ({"device": 8}, TypeError, "device is 8; expected a name"),
+        ({"threads": 1.5}, TypeError, "threads is 1.5; expected an integer"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_what_can(checkout, changed, error, message):
@@ -189,3 +194,32 @@ def test_searches_bring_the_asked_one_random_and_what_is_on_file(checkout, monke
     monkeypatch.setattr(Run, "search", search)
     assert list(run.searches("nsga2", None, "rank")) == ["nsga2", "random", "motpe"]
     assert made == ["nsga2", "random"]
+
+
+# ---------------------------------------------------------------- devices
+
+
+def test_a_notebook_takes_the_device_that_it_names_or_the_first_one(checkout: Path):
+    put(shelf_store(checkout), "stages-256-t1", stages())
+    asked = {"task": "denoise", "profile": "mini"}
+    assert pipeline.start("09_latency", **asked, device="").device.device == "pixel-8"
+    assert pipeline.start("09_latency", **asked, device="pixel-8").device.device == "pixel-8"
+    with pytest.raises(ValueError, match="device is 'pixel-9'; expected one on file: pixel-8"):
+        _ = pipeline.start("09_latency", **asked, device="pixel-9").device
+
+
+def test_without_a_device_on_file_a_notebook_says_how_to_measure_one(checkout: Path):
+    run = pipeline.start("09_latency", task="denoise", profile="mini", device="")
+    with pytest.raises(
+        FileNotFoundError, match="no device has been measured; expected one: python"
+    ):
+        _ = run.device
+
+
+def test_the_search_of_a_device_has_a_file_of_its_own():
+    asked = search.settings(RESTORMER, "random", 5, 0, search.LATENCY)
+    known = steps_search.Known(
+        latency_ms=np.ones(RESTORMER.n_architectures), device="pixel-8-256-t1"
+    )
+    name = steps_search.step_name(asked, known)
+    assert name == "search-random-5-latency-s0-on-pixel-8-256-t1"

@@ -325,6 +325,37 @@ def test_latency_as_an_objective_is_a_third_column(sampler):
     assert len(result.anchors.ideal) == 3
 
 
+@pytest.mark.parametrize("sampler", ["exact-ehvi", "nsga2", "random"])
+def test_latency_in_the_penalty_s_place_is_the_second_column(sampler):
+    result = search.run(
+        Additive(SMALL),
+        space=SMALL,
+        sampler=sampler,
+        n_trials=40,
+        penalty_table=search.LATENCY,
+        latency_ms=LATENCY,
+    )
+    numbers = [SMALL.index(a) for a in result.architectures]
+    assert result.points.shape[1] == 2
+    assert result.points[:, 1].tolist() == LATENCY[numbers].tolist()
+
+
+def test_exact_ehvi_finds_the_whole_front_of_drop_and_latency_in_40_of_45():
+    landscape = Additive(SMALL)
+    result = search.run(
+        landscape, space=SMALL, n_trials=40, penalty_table=search.LATENCY, latency_ms=LATENCY
+    )
+    every = np.column_stack([landscape.drops, LATENCY])
+    reference = pareto.reference_point(result.anchors)
+    exact = pareto.hypervolume(every, reference)
+    assert result.hypervolume[-1] == pytest.approx(exact, rel=1e-6)
+
+
+def test_latency_in_the_penalty_s_place_has_to_be_known():
+    with pytest.raises(ValueError, match="expected a finite latency for each of 45"):
+        search.run(Additive(SMALL), space=SMALL, n_trials=2, penalty_table=search.LATENCY)
+
+
 def test_a_latency_that_is_not_asked_about_changes_nothing():
     given, plain = (
         search.run(Additive(SMALL), space=SMALL, sampler="nsga2", n_trials=60, latency_ms=latency)

@@ -96,7 +96,7 @@ run.show(
 # a few whole networks tell how wrong such sums are ([A40](../book/assumptions.md)).
 
 # %%
-timed = latencies.get(run.ctx, pipeline.show_progress)
+timed = latencies.get(run.ctx, run.terminal)
 by_choice = {(row["stage"], row["choice"]): row["latency_ms"] for row in timed.result.costs}
 rows = [
     {"stage": s.name, "teacher": by_choice[s.name, 0], "deepest": by_choice[s.name, 1] / by_choice[s.name, 0],
@@ -119,7 +119,7 @@ say(f"Sums of stages are off by {timed.sum_error:.1%}, the median over {len(time
 # %%
 found = search.get(
     run.ctx, run.teacher, run.pool, n_trials=n_trials or None, seed=seed, minimizes_latency=True,
-    known=search.Known(latency_ms=timed.every), progress=pipeline.show_progress,
+    known=search.Known(latency_ms=timed.every), progress=run.terminal,
 )
 choice = knee.choose_fast(run.ctx, found)
 plane = np.column_stack([found.points[:, 0], found.latency_ms])

@@ -13,6 +13,7 @@ from typing import Any
 
 from ensrepro import artifacts, config, notebook, sharing_commands
 from ensrepro.benchmarks import commands as benchmark_commands
+from ensrepro.devices import commands as device_commands
 from ensrepro.queue import QueueError
 from ensrepro.restoring import commands as restoring_commands
 from ensrepro.results import commands as results_commands
@@ -221,6 +222,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", help=sharing_commands.OUT)
     search, work = sharing_commands.add(commands)
     benchmark_commands.add(commands)
+    device_commands.add(commands)
     results_commands.add(commands)
     for command in (reproduce, bench, search, work, *restoring_commands.add(commands)):
         name_what(command)

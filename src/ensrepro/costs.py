@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,14 +114,21 @@ def whole(setting: Setting, space: Space, number: int) -> float:
     return timed(network, image, 1, 0.0, WARM_UP).p50_ms
 
 
-def column(costs: Sequence[Cost], name: str, space: Space) -> NDArray[Any]:
-    """The sum of one kind of cost for every architecture, (n_architectures,)."""
-    value = {(cost.stage, cost.choice): getattr(cost, name) for cost in costs}
+def summed(value: Mapping[tuple[str, int], float], space: Space) -> NDArray[Any]:
+    """The sum over glue and stages for every architecture, (n_architectures,).
+
+    `value` is that of (stage, choice), of the glue (GLUE, 0).
+    """
     total = np.array([value[GLUE, 0]])
     for stage in space.stages:
         own = np.array([value[stage.name, choice] for choice in range(stage.n_choices)])
         total = np.add.outer(total, own).ravel()
     return total
+
+
+def column(costs: Sequence[Cost], name: str, space: Space) -> NDArray[Any]:
+    """The sum of one kind of cost for every architecture, (n_architectures,)."""
+    return summed({(cost.stage, cost.choice): getattr(cost, name) for cost in costs}, space)
 
 
 def sampled(space: Space, n: int, seed: int) -> list[int]:

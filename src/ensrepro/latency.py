@@ -1,18 +1,15 @@
 """What blocks and networks cost: MACs, parameters, peak memory and latency (figure 1, section 4.1).
 
 MACs and parameters are exact counts (`models.counting`). Latencies hold for the machine and the
-settings they were taken with (assumption A23): `Conditions` say which, and `ratio` refuses to
-compare timings taken under different ones.
+settings they were taken with (assumption A23); the harness that takes them is `timing`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,24 +26,15 @@ from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.restormer import RestormerBlock
 from ensrepro.models.vanilla import VanillaAttentionBlock, attention_bytes
 from ensrepro.space import RESTORMER, Space
+from ensrepro.timing import Conditions, Timing, measure, ratio, summarize
+
+__all__ = ["Conditions", "Timing", "measure", "ratio", "summarize"]  # the harness, and all below
 
 MIB, GIB = 2**20, 2**30
 MEASURED = "measured"
 MIN_SECONDS = 0.2  # that a block is timed for, at least
 SIDES = (16, 32, 64, 128, 256, 512)  # of the images that blocks are measured on
 SMOKE_SIDE = 32  # the largest of them in profile `smoke`
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a latency depends on besides the network; timings are compared only if all are equal."""
-
-    resolution: str
-    dtype: str
-    threads: int
-    runtime: str
-    version: str
-    cpu: str
 
 
 def conditions(height: int, width: int, dtype: torch.dtype = torch.float32) -> Conditions:
@@ -59,71 +47,6 @@ def conditions(height: int, width: int, dtype: torch.dtype = torch.float32) -> C
         version=torch.__version__,
         cpu=cpu_model(),
     )
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Percentiles over `n` runs, each a time that was measured; `seconds` is all of them together.
-
-    `drift` is the median of the last tenth of the runs over that of the first tenth: far from 1,
-    the machine was slowing down or waking up, and the percentiles say little.
-    """
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    n: int
-    seconds: float
-    drift: float
-    conditions: Conditions | None = None
-
-
-def summarize(times: Sequence[float], under: Conditions | None = None) -> Timing:
-    """Timing of runs that took `times`, in seconds and in order."""
-    array = np.asarray(times, dtype=np.float64)
-    tenth = math.ceil(len(array) / 10)
-    p50, p90, p99 = np.percentile(array, [50, 90, 99], method="inverted_cdf") * 1e3
-    first, last = np.median(array[:tenth]), np.median(array[-tenth:])
-    drift = float(last / first) if first > 0 else math.nan
-    return Timing(float(p50), float(p90), float(p99), len(array), float(array.sum()), drift, under)
-
-
-def measure(
-    run: Callable[[], object],
-    *,
-    min_runs: int,
-    min_seconds: float,
-    warm_up: int,
-    clock: Callable[[], float] = time.perf_counter,
-    under: Conditions | None = None,
-) -> Timing:
-    """Time `run()` until both minima are reached, after `warm_up` runs that do not count."""
-    for name, value, least in (("min_runs", min_runs, 1), ("warm_up", warm_up, 0)):
-        if value < least:
-            raise ValueError(f"{name} is {value!r}; expected at least {least}")
-    if not 0 <= min_seconds < math.inf:
-        raise ValueError(f"min_seconds is {min_seconds!r}; expected a finite number, not negative")
-    for _ in range(warm_up):
-        run()
-    times: list[float] = []
-    elapsed = 0.0
-    while len(times) < min_runs or elapsed < min_seconds:
-        start = clock()
-        run()
-        times.append(clock() - start)
-        elapsed += times[-1]
-    return summarize(times, under)
-
-
-def ratio(slow: Timing, fast: Timing) -> float:
-    """How many times longer the median run of `slow` takes; ValueError if conditions differ."""
-    if slow.conditions is None or fast.conditions is None:
-        raise ValueError("a timing has no conditions; measure it with `under` to compare it")
-    ours, theirs = asdict(slow.conditions), asdict(fast.conditions)
-    differ = [f"{key} {ours[key]} and {theirs[key]}" for key in ours if ours[key] != theirs[key]]
-    if differ:
-        raise ValueError(f"timings were taken under different conditions: {', '.join(differ)}")
-    return slow.p50_ms / fast.p50_ms
 
 
 def peak_memory_mib(run: Callable[[], object]) -> float:

@@ -22,8 +22,9 @@ CHOICES: dict[str, Collection[str]] = {
     "method": pareto.KNEES,
     "rule": pareto.CANDIDATE_RULES,
 }
+NAMES = ("device",)  # of what is on file, looked up when it is needed
 REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
-COUNTS = ("depth", "n_trials", "max_resolution", "seed")  # known to be integers >= 0
+COUNTS = ("depth", "n_trials", "max_resolution", "seed", "threads")  # known to be integers >= 0
 BOUNDS = {"max_resolution": (16, 512)}  # pixels a side, those of `latency.sides`
 FEWEST_TRIALS = 2  # 0 stands for the profile's number
 
@@ -34,6 +35,10 @@ def checked(space: Space, name: str, value: Parameter) -> Parameter:
     if name in choices:
         if not isinstance(value, str) or value not in choices[name]:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices[name])}")
+        return value
+    if name in NAMES:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}; expected a name")
         return value
     kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
     if isinstance(value, bool) or not isinstance(value, kind):
@@ -72,7 +77,7 @@ def check_values(space: Space, values: Mapping[str, Parameter]) -> None:
     Names that are not known here are passed over: the notebook checks them itself.
     """
     for name in values:
-        if name in {*CHOICES, *REALS, *COUNTS, "stage"}:
+        if name in {*CHOICES, *NAMES, *REALS, *COUNTS, "stage"}:
             checked(space, name, values[name])
     if {"stage", "depth"} <= values.keys():
         check_depth(space, values["stage"], values["depth"])

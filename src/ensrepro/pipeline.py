@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ensrepro import artifacts, bench, outlook, study
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
+from ensrepro.devices import shelf
+from ensrepro.devices.shelf import Shelf, StageTable
 from ensrepro.outlook import Announcer
 from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
@@ -84,6 +86,27 @@ class Run:
         return borrowed
 
     @cached_property
+    def device(self) -> Shelf:
+        """The latencies of the device that the parameter names, or of this machine, measured now.
+
+        Without a name it is the first one on file, and in the smallest profile always this machine.
+        """
+        ctx, name = self.ctx, str(self.parameters.get("device", ""))
+        store = shelf.store_of(
+            ctx.profile.name, "" if ctx.store.fallback is None else ctx.store.root
+        )
+        smallest = bool(ctx.profile.table_of)
+        known = shelf.devices_on_file(store) if not smallest else []
+        if not name and not known:
+            if not smallest:
+                raise FileNotFoundError(
+                    "no device has been measured; expected one: python -m ensrepro measure "
+                    "takes about an hour"
+                )
+            name = shelf.this_machine(store, ctx.task.name, self.terminal)
+        return shelf.take(store, name or known[0])
+
+    @cached_property
     def study(self) -> StudyResult:
         """The comparison of samplers on the table: on file, or made now."""
         plan = study.SHORT if self.ctx.profile.table_of else study.PLAN
@@ -111,17 +134,21 @@ class Run:
         n_trials: int | None = None,
         penalty_table: str = "blocks",
         latency_budget_ms: float = 0.0,
+        device: StageTable | None = None,
     ) -> SearchSummary:
         """A search run with this notebook's seed.
 
-        `n_trials` None or 0 takes the profile's; no budget is 0. Latencies are those of ENS-Bench.
+        `n_trials` None or 0 takes the profile's; no budget is 0. Latencies are those of `device`,
+        else of ENS-Bench; penalty_table `latency` makes them the objective beside the drop.
         """
         known = search.Known()
         if self.truth is not None:
             table = self.truth.result.sha256[:16]
             known = search.Known(self.truth.quality, self.truth.latency_ms, table)
-        elif latency_budget_ms:
+        elif latency_budget_ms and device is None:
             known = search.Known(latency_ms=self.bench.latency_ms)
+        if device is not None:
+            known = replace(known, latency_ms=device.latency_ms, device=device.name)
         parts = self.pool
         return search.get(
             self.ctx,

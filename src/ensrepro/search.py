@@ -1,9 +1,9 @@
 """The search over architectures: proposals, their evaluation through a ledger, `run` (section 3.4).
 
 Objectives are minimized: psnr_drop (PSNR of the teacher minus PSNR of the hybrid, dB), the penalty,
-which is a known table (assumptions A4, A7), and where it is asked for the latency, another one. A
-run makes `n_trials` *proposals*, the first two of which are the teacher and the cheapest
-architecture (assumption A9).
+which is a known table (assumptions A4, A7), and where it is asked for the latency, another one; as
+the penalty table LATENCY it takes the penalty's place. A run makes `n_trials` *proposals*, the
+first two of which are the teacher and the cheapest architecture (assumption A9).
 
 * A repeated proposal is answered from memory or the ledger. It counts as one of the paper's 500
   (assumption A22); `n_unique` says how many differ, `n_evaluated` how many were measured now.
@@ -31,6 +31,7 @@ from ensrepro.samplers import BATCHES, SAMPLERS, WITHOUT_BUDGETS, WITHOUT_REPEAT
 from ensrepro.samplers.problem import Problem
 from ensrepro.space import PENALTY_TABLES, RESTORMER, Architecture, Space
 
+LATENCY = "latency"  # as a penalty table: what each choice takes on a device, in ms
 Progress = Callable[[int, int], None]  # (proposals answered, n_trials)
 
 
@@ -128,7 +129,7 @@ def settings(
     """These arguments of `run`, checked; the sampler's own batch where none is given."""
     for name, value, table in (
         ("sampler", sampler, SAMPLERS),
-        ("penalty_table", penalty_table, PENALTY_TABLES),
+        ("penalty_table", penalty_table, (*PENALTY_TABLES, LATENCY)),
     ):
         if not isinstance(value, str) or value not in table:
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(table)}")
@@ -160,10 +161,11 @@ def settings(
 
 def problem(asked: Settings, space: Space, latency_ms: ArrayLike | None) -> Problem:
     """The known objectives of all candidates, and which are within the budget."""
-    known = [landscape.penalties(asked.penalty_table, space).ravel()]
+    by_latency = asked.penalty_table == LATENCY
+    known = [] if by_latency else [landscape.penalties(asked.penalty_table, space).ravel()]
     allowed = np.ones(space.n_architectures, dtype=np.bool_)
     budget = asked.latency_budget_ms
-    if budget is not None or asked.minimizes_latency:
+    if budget is not None or asked.minimizes_latency or by_latency:
         latency = (
             np.asarray(latency_ms, dtype=np.float64) if latency_ms is not None else np.empty(0)
         )
@@ -172,7 +174,7 @@ def problem(asked: Settings, space: Space, latency_ms: ArrayLike | None) -> Prob
                 f"latency_ms has shape {latency.shape}; expected a finite latency for each of "
                 f"{space.n_architectures} architectures"
             )
-        if asked.minimizes_latency:
+        if asked.minimizes_latency or by_latency:
             known.append(latency)
         if budget is not None:
             allowed = latency <= budget

@@ -10,8 +10,8 @@ import ensrepro
 from ensrepro import artifacts
 from ensrepro.evaluate import PADDINGS
 from ensrepro.export import network
-from ensrepro.export.graph import required
 from ensrepro.models.hybrid import UNet
+from ensrepro.runtime import required
 from ensrepro.steps import context
 from ensrepro.steps.context import Context
 

@@ -9,8 +9,6 @@ takes milliseconds where a trace takes half a minute a block, and has PyTorch as
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,19 +29,9 @@ CHANGES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "per_row": lambda array: array[:, None],  # (4, D) for (4, L, D)
 }
 
-REMEDY = "try pip install 'ensrepro[onnx]'"
-
 Attributes = Mapping[str, Any]
 Rule = Callable[["Graph", Any, str], str]  # (graph, module, name of its input) -> of its output
 Rules = dict[type[nn.Module], Rule]
-
-
-def required(package: str) -> ModuleType:
-    """An optional package; an ImportError says how to install one that is not there."""
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise ImportError(f"{package} is not installed; {REMEDY}") from error
 
 
 class Graph:

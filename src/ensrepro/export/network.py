@@ -9,8 +9,9 @@ import numpy as np
 from torch import nn
 
 from ensrepro.export import edge, layers, ssm
-from ensrepro.export.graph import IR_VERSION, OPSET, Graph, Rules, required
+from ensrepro.export.graph import IR_VERSION, OPSET, Graph, Rules
 from ensrepro.models.hybrid import UNet
+from ensrepro.runtime import required
 from ensrepro.space import Stage
 
 if TYPE_CHECKING:

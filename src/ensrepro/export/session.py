@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ensrepro import evaluate
 from ensrepro.export.files import read_metadata
-from ensrepro.export.graph import required
 from ensrepro.export.network import INPUT, OUTPUT
+from ensrepro.runtime import inference_session, required
 
-FATAL_ONLY = 4
 REFUSALS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
 
 
@@ -25,15 +24,6 @@ class Ends(NamedTuple):
     in_channels: int
     out_channels: int
     width: int
-
-
-def inference_session(content: str | bytes, threads: int) -> Any:
-    """onnxruntime's session of a file or of its content, on the CPU, with all optimizations."""
-    onnxruntime = required("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL_ONLY  # errors are raised, and need not be printed too
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def refusals() -> tuple[type[Exception], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ensrepro.figures import (
     distillation,
     landscape,
+    latency,
     profiling,
     receptive,
     restoration,
@@ -20,6 +21,7 @@ from ensrepro.figures import (
 __all__ = [
     "distillation",
     "landscape",
+    "latency",
     "profiling",
     "receptive",
     "restoration",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -35,12 +35,14 @@ class Known:
     """What was measured of every architecture before, where ENS-Bench has it.
 
     `quality` is (n_architectures, 2), psnr in dB and ssim on the validation crops; `latency_ms`
-    (n_architectures,); `table` is the hash of the file they come from.
+    (n_architectures,), that of `device` if it is not ENS-Bench's; `table` is the hash of the file
+    that quality comes from.
     """
 
     quality: np.ndarray | None = None
     latency_ms: np.ndarray | None = None
     table: str = ""
+    device: str = ""
 
     def looked_up(self, space: Space) -> Objective | None:
         """The objective that reads the table, if there is one."""
@@ -56,7 +58,8 @@ class SearchSummary:
 
     `architectures` are numbers in the space; psnr in dB; `hypervolume` after each proposal; `front`
     positions in these lists, by psnr_drop. `allowed` says which are within `latency_budget_ms`;
-    `latency_ms` is there if latency was an objective.
+    `latency_ms` is there if latency was a third objective. With the penalty table `latency` the
+    penalty is the latency, in ms.
     """
 
     sampler: str
@@ -91,6 +94,7 @@ def step_name(asked: search.Settings, known: Known = Known()) -> str:
     budget = asked.latency_budget_ms
     name += "" if budget is None else f"-within{budget!r}ms"
     name += "-latency" if asked.minimizes_latency else ""
+    name += f"-on-{known.device}" if known.device else ""
     return name if known.quality is None else f"{name}-table"
 
 
@@ -158,7 +162,7 @@ def make(
     asked, ledger = known.looked_up(ctx.space), None
     if asked is None:
         ledger = open_ledger(ctx, teacher, pool)
-        name = step_name(settings)
+        name = step_name(settings, replace(known, quality=None))
         asked = objective(ctx, teacher, pool) if share is None else share(name)
     result = search.carry_out(
         asked,
@@ -207,7 +211,7 @@ def get(
         answers="measured" if known.quality is None else f"table {known.table}",
         **asdict(settings),
     )
-    if latency_budget_ms is not None or minimizes_latency:
+    if latency_budget_ms is not None or minimizes_latency or penalty_table == search.LATENCY:
         latency = np.ascontiguousarray(known.latency_ms)
         identity["latency"] = hashlib.sha256(latency.tobytes()).hexdigest()[:16]
     return ctx.result(

@@ -1,0 +1,202 @@
+"""`python -m ensrepro measure` and `import-record`: what they are told, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ensrepro import artifacts, config
+from ensrepro.artifacts import RESULTS, Store
+
+ALL = "all"
+KINDS = ("blocks", "stages", "networks")
+FORMATS = ("onnxruntime-perf-test", "ai-hub", "records")
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A manifest that is on file, and what there is to say of it."""
+
+    path: Path
+    remarks: list[str]
+
+
+def quietness(load: float | None, threads: int, is_quiet: bool | None) -> str:
+    """One sentence about the machine."""
+    if load is None:
+        return "the system does not tell its load: nobody knows whether the machine was quiet"
+    if is_quiet:
+        return f"the machine was quiet: load average {load:.2f}, threads {threads}"
+    return (
+        f"the machine was NOT quiet: load average {load:.2f}, threads {threads}; ratios hold "
+        "roughly, milliseconds do not"
+    )
+
+
+def measure(
+    store: Store,
+    *,
+    what: str = ALL,
+    threads: Sequence[int] = (1,),
+    side: int | None = None,
+    device: str = "",
+    task: str = "denoise",
+    progress: Progress | None = None,
+) -> list[Done]:
+    """Measure this machine; what is on file, or was before a call was killed, is not done again."""
+    from ensrepro.devices import measuring
+
+    done = []
+    for kind in KINDS if what == ALL else (what,):
+        for own_side in (side,) if side is not None else measuring.sides(kind, store.profile):
+            for n in threads:
+                name = device or artifacts.cpu_model()
+                asked = measuring.Asked(kind, own_side, n, task, name, store)
+                result = measuring.get(asked, progress)
+                remarks = [quietness(result.load, n, result.is_quiet)]
+                done.append(Done(store.manifest(asked.name), remarks))
+    return done
+
+
+def write_networks(folder: Path, task: str, store: Store) -> list[Path]:
+    """The networks as ONNX files with random weights, to be measured elsewhere."""
+    from ensrepro.devices import subjects
+    from ensrepro.export import Metadata, to_onnx
+    from ensrepro.records import RANDOM
+
+    results = (store.fallback or store.root) / RESULTS / store.profile
+    profile = "smoke" if store.profile == "smoke" else "paper"
+    written = {}
+    for group in subjects.groups(subjects.NETWORKS, 256, task, results):
+        for one in group.subjects:
+            if one.name in written:
+                continue
+            net: Any = subjects.made(one, profile, seed=0).module.eval()
+            metadata = Metadata(
+                task=one.task,
+                profile=profile,
+                pair=one.pair,
+                architecture=one.architecture,
+                protocol=config.TASKS[one.task].protocol,
+                digest=RANDOM,
+                license="CC-BY-4.0",
+                padding=net.padding,
+                width=net.shape.width,
+                multiple=net.multiple,
+            )
+            label = one.architecture.replace(" ", "-")
+            path = folder / f"{one.pair}-{one.task}-{label}.onnx"
+            written[one.name] = to_onnx(net, path, metadata)
+    return list(written.values())
+
+
+def bring_in(
+    store: Store,
+    path: Path,
+    kind: str,
+    *,
+    device: str = "",
+    cpu: str = "",
+    version: str = "",
+    resolution: str = "",
+    model: Path | None = None,
+) -> Path:
+    """Records of another tool's output, put on file under their device; the manifest's path."""
+    from ensrepro.devices import importing, measuring
+    from ensrepro.export import read_metadata
+
+    unknown = importing.UNKNOWN
+    if kind != importing.OWN_FORMAT and not device.strip():
+        raise ValueError(f"device is {device!r}; expected its name, as 'Pixel 8'")
+    said = importing.Said(device, cpu or unknown, version or unknown, resolution)
+    metadata = read_metadata(model) if model is not None else None
+    found = importing.imported(path, kind, said, metadata)
+    names = sorted({record.device for record in found})
+    if len(names) != 1:
+        raise ValueError(f"{path} has records of {', '.join(names)}; expected one device")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    asked = {"format": kind, "file": digest, "model": asdict(metadata) if metadata else None}
+    result = measuring.DeviceResult([asdict(record) for record in found], [], None, None, None)
+    made = artifacts.provenance(store.profile, measuring.FOLDER, 0, 0.0, 1)
+    name = f"{measuring.slug(names[0])}/imported-{digest}"
+    target = store.manifest(name)
+    identity = asked | asdict(said)
+    artifacts.load_or_run(
+        target, measuring.STEP, measuring.DeviceResult, identity, lambda: (result, made)
+    )
+    return target
+
+
+def measure_command(arguments: argparse.Namespace) -> None:
+    """Measure this machine, or write the networks for another one."""
+    from ensrepro.devices import shelf
+    from ensrepro.terminal import Terminal
+
+    store = shelf.store_of(arguments.profile, arguments.out or "")
+    if arguments.write_networks is not None:
+        for path in write_networks(Path(arguments.write_networks), arguments.task, store):
+            print(path)
+        return
+    done = measure(
+        store,
+        what=arguments.what,
+        threads=arguments.threads,
+        side=arguments.side,
+        device=arguments.device or "",
+        task=arguments.task,
+        progress=Terminal(),
+    )
+    for one in done:
+        print(f"{one.path}: {'; '.join(one.remarks)}")
+
+
+def import_command(arguments: argparse.Namespace) -> None:
+    """Put another tool's output on file."""
+    from ensrepro.devices import shelf
+
+    path = bring_in(
+        shelf.store_of(arguments.profile, arguments.out or ""),
+        Path(arguments.file),
+        arguments.format,
+        device=arguments.device or "",
+        cpu=arguments.cpu or "",
+        version=arguments.version or "",
+        resolution=arguments.resolution or "",
+        model=Path(arguments.model) if arguments.model else None,
+    )
+    print(path)
+
+
+def add(commands: Any) -> None:
+    """Add both commands to the parser of all commands."""
+    timed = commands.add_parser(
+        "measure", help="measure the latency of networks on this machine", allow_abbrev=False
+    )
+    timed.set_defaults(command=measure_command)
+    timed.add_argument("--what", choices=(*KINDS, ALL), default=ALL)
+    timed.add_argument("--threads", type=int, nargs="+", default=[1], help="one result for each")
+    timed.add_argument("--side", type=int, help="of the image in pixels (default: several)")
+    timed.add_argument("--task", choices=config.TASKS, default="denoise")
+    timed.add_argument(
+        "--write-networks", metavar="FOLDER", help="write them as ONNX files, and measure nothing"
+    )
+    taken = commands.add_parser(
+        "import-record", help="put a latency measured elsewhere on file", allow_abbrev=False
+    )
+    taken.set_defaults(command=import_command)
+    taken.add_argument("file", help="what the tool printed or gave")
+    taken.add_argument("--format", choices=FORMATS, required=True)
+    taken.add_argument("--model", help="the ONNX file that was measured")
+    taken.add_argument("--resolution", help="of the image, as 256x256")
+    taken.add_argument("--cpu", help="the processor (default: unknown)")
+    taken.add_argument("--version", help="of the runtime (default: unknown)")
+    for command in (timed, taken):
+        command.add_argument("--device", help="its name in words (default: this processor)")
+        command.add_argument("--profile", choices=config.PROFILES, default="mini")
+        command.add_argument("--out", help="folder for results (default: the repository's)")

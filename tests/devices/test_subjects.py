@@ -1,0 +1,90 @@
+"""What is measured: every choice once, found architectures, and that parts are what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ensrepro.config import PAIRS
+from ensrepro.devices import subjects
+from ensrepro.devices.subjects import BLOCKS, NETWORKS, STAGES, Found, Subject
+from ensrepro.models.counting import parameters
+from ensrepro.models.edge import EdgeBlock
+from ensrepro.models.hybrid import build
+from ensrepro.models.mambair import VSSBlock
+from ensrepro.models.restormer import RestormerBlock
+from ensrepro.space import RESTORMER
+
+TEACHER = "T T T T T T T T"
+
+
+def test_stages_have_the_glue_and_every_choice_of_both_pairs_once(tmp_path: Path):
+    found = subjects.groups(STAGES, 64, "denoise", tmp_path)
+    names = [one.name for group in found for one in group.subjects]
+    # 8 teachers' stages, 22 surrogates of each of two pairs, and the glue
+    assert len(names) == len(set(names)) == 8 + 2 * RESTORMER.n_surrogates + 1
+    assert [group.subjects[0].architecture for group in found] == ["glue", *["T"] * 8]
+
+
+@pytest.mark.parametrize("part", ["level_1", "level_4"])
+@pytest.mark.parametrize(
+    ("family", "pair", "kind"),
+    [
+        ("restormer", "restormer-mambair", RestormerBlock),
+        ("mambair", "restormer-mambair", VSSBlock),
+        ("edge", "restormer-edge", EdgeBlock),
+    ],
+)
+def test_a_block_is_one_of_its_family_at_the_resolution_of_its_level(part, family, pair, kind):
+    made = subjects.made(Subject(pair, "denoise", part, family, 64), "smoke", 0)
+    assert isinstance(made.module, kind)
+    # the stem has 8 channels in smoke; each level has twice the channels and half the side
+    level = int(part[-1]) - 1
+    assert (made.n_in, made.n_out, made.side) == (8 * 2**level, 8 * 2**level, 64 // 2**level)
+
+
+@pytest.mark.parametrize("pair", subjects.MEASURED_PAIRS)
+def test_glue_and_stages_have_together_what_the_network_has(pair: str):
+    label = RESTORMER.label(RESTORMER.cheapest)
+    one = Subject(pair, "derain", "network", label, 32)
+    whole = subjects.made(one, "smoke", 0).module
+    parts = [Subject(pair, "derain", "glue", "glue", 32)]
+    parts += [Subject(pair, "derain", stage.name, "2", 32) for stage in RESTORMER.stages]
+    total = sum(parameters(subjects.made(part, "smoke", 0).module) for part in parts)
+    shape = subjects.shape_of(one, "smoke")
+    assert total == parameters(whole) == parameters(build(RESTORMER.cheapest, shape))
+    assert shape.norm == "with_bias"  # that of derain
+
+
+def page(folder: Path, name: str, task: str, chosen: str, **parameters: str) -> None:
+    path = folder / name / "06_finetune.manifest.json"
+    path.parent.mkdir(parents=True)
+    content = {"parameters": {"task": task, **parameters}, "headline": {"chosen": chosen}}
+    path.write_text(json.dumps(content))
+
+
+def test_networks_are_each_beside_the_teacher_of_their_own_task(tmp_path: Path):
+    page(tmp_path, "derain", "derain", "T T 4 2 6 T T T")
+    page(tmp_path, "denoise-edge", "denoise", "2 2 2 2 2 2 2 T", pair="restormer-edge")
+    page(tmp_path, "denoise-uformer", "denoise", "T T T T T T T T T", pair="uformer-mambair")
+    page(tmp_path, "deblur", "deblur", TEACHER)  # which is the reference itself
+    found = subjects.groups(NETWORKS, 64, "denoise", tmp_path)
+    pairs = [(g.subjects[0].architecture, g.subjects[0].task, g.subjects[1].task) for g in found]
+    assert set(pairs) == {(TEACHER, "denoise", "denoise"), (TEACHER, "derain", "derain")}
+    hybrids = [
+        Found(g.subjects[1].pair, g.subjects[1].task, g.subjects[1].architecture) for g in found
+    ]
+    assert len(hybrids) == 2 * 2 + 2
+    assert Found("restormer-mambair", "derain", "T T 4 2 6 T T T") in hybrids
+    assert Found("restormer-edge", "denoise", "2 2 2 2 2 2 2 T") in hybrids
+
+
+def test_blocks_of_a_level_are_compared_with_restormers(tmp_path: Path):
+    found = subjects.groups(BLOCKS, 64, "denoise", tmp_path)
+    assert [group.name for group in found] == ["level_1", "level_2", "level_3", "level_4"]
+    for group in found:
+        families = [one.architecture for one in group.subjects]
+        assert families == ["restormer", "mambair", "edge"]
+        assert {one.pair for one in group.subjects} <= PAIRS.keys()

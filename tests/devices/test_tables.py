@@ -1,0 +1,139 @@
+"""Rows, sentences and the trade-off, on made-up records whose numbers can be stated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from device_records import network, put, shelf_store, stages, taking
+
+from ensrepro import landscape, paper, pareto
+from ensrepro.config import PAIRS
+from ensrepro.devices import shelf, tables
+from ensrepro.devices.shelf import StageTable
+from ensrepro.space import RESTORMER
+
+MAMBAIR, EDGE = PAIRS["restormer-mambair"], PAIRS["restormer-edge"]
+DEEP, SHALLOW = "4 6 6 8 6 6 4 4", "2 2 2 2 2 2 2 2"
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> shelf.Shelf:
+    store = shelf_store(tmp_path)
+    put(store, "stages-256-t1", stages())
+    compared = [
+        network(MAMBAIR.name, DEEP, 900.0, 450.0),
+        network(EDGE.name, SHALLOW, 90.0, 450.0),
+        network(EDGE.name, DEEP, 900.0, 450.0),
+    ]
+    own = [taking(450.0), taking(90.0, pair=EDGE.name, architecture=SHALLOW, peak_memory_mib=64.0)]
+    put(store, "networks-256-t1", own, compared)
+    return shelf.take(store, "pixel-8")
+
+
+def test_networks_have_their_ratio_and_both_memories(found):
+    rows = tables.network_rows(found, 1)
+    shallow = next(row for row in rows if row["architecture"] == SHALLOW)
+    assert (shallow["family"], shallow["ratio"], shallow["reference_ms"]) == ("edge", 0.2, 450.0)
+    assert (shallow["peak_mib"], shallow["reference_peak_mib"]) == (64.0, 512.0)
+    assert tables.network_rows(found, 2) == []
+
+
+def test_a_stage_has_a_cell_for_each_depth_of_each_family(found):
+    rows = {row["stage"]: row for row in tables.stage_rows(found, 256, 1)}
+    # made-up blocks: 10 ms of the teacher, 40 ms of MambaIR, 4 ms of edge
+    assert rows["bottleneck"]["teacher"] == 80.0
+    assert (rows["bottleneck"]["mambair_8"], rows["bottleneck"]["edge_8"]) == (320.0, 32.0)
+    assert rows["encoder_1"]["mambair_8"] is None
+    assert rows["encoder_1"]["edge_2"] == 8.0
+
+
+def test_sentences_say_what_the_ratios_say(found):
+    rows = tables.network_rows(found, 1)
+    assert tables.finding(rows, "mambair", "network") == (
+        "Every MambaIR network takes **longer** than Restormer's: 2.00 to 2.00 times as long."
+    )
+    mixed = tables.finding(rows, "edge", "network")
+    assert "slower 1, faster 1, within the range of the measurement 0" in mixed
+    fast = [row for row in rows if row["architecture"] == SHALLOW]
+    assert "Every Edge network is **faster**" in tables.finding(fast, "edge", "network")
+    with pytest.raises(ValueError, match="rows have no family 'mambair'"):
+        tables.finding(fast, "mambair", "network")
+
+
+def test_a_ratio_whose_range_includes_1_is_no_difference():
+    rows = [{"family": "edge", "ratio": 1.02, "low": 0.97, "high": 1.05}]
+    assert tables.count(rows, "edge") == tables.Count(1, 0, 0, 1.02, 1.02)
+
+
+def test_published_ratios_are_the_paper_s_speed_ups_upside_down():
+    rows = {row["network"]: row for row in tables.published_rows()}
+    assert rows["Restormer"]["ratio"] == 1.0
+    for task in tables.PUBLISHED:
+        printed = paper.scalar(f"speedup_ens_{task}")  # 3.4, 1.74, 1.17, as printed
+        assert 1 / rows[f"hybrid for {task}"]["ratio"] == pytest.approx(printed, abs=0.006)
+
+
+def test_imported_networks_have_a_ratio_only_under_equal_conditions(tmp_path: Path):
+    store = shelf_store(tmp_path)
+    own = [
+        taking(400.0),
+        taking(100.0, architecture=DEEP),
+        taking(100.0, architecture=DEEP, threads=4),
+    ]
+    put(store, "imported-1", own)
+    rows = tables.imported_rows(shelf.take(store, "pixel-8"))
+    assert [row["ratio"] for row in rows] == [1.0, 0.25, None]
+
+
+def quality(cost_db: float) -> np.ndarray:
+    """PSNR that falls with every block that is not the teacher's, and a little with depth."""
+    lost = [
+        [0.0, *(cost_db * (1 + 0.1 * i) for i in range(len(stage.depths)))]
+        for stage in RESTORMER.stages
+    ]
+    return 30.0 - landscape.added(lost).ravel()
+
+
+def test_where_surrogates_are_slower_the_teacher_is_the_whole_front(found):
+    table = shelf.stage_table(found, MAMBAIR)
+    # 2 blocks of 40 ms take longer than 6 of 10 ms, but the bottleneck's 8 take as long: never less
+    known = tables.tradeoff(quality(0.1), table, MAMBAIR)
+    assert known.exact == [0]
+    assert known.kept() is None
+    assert "Nothing on the exact front is faster than the teacher" in tables.proxy_finding(known)
+    assert tables.fastest_within(known, 1.0) == 0
+
+
+def test_where_every_surrogate_block_is_faster_the_cheapest_is_the_fast_end(found):
+    table = shelf.stage_table(found, EDGE)
+    known = tables.tradeoff(quality(0.1), table, EDGE)
+    assert known.exact[0] == 0
+    assert known.exact[-1] == RESTORMER.index(RESTORMER.cheapest) == 34_559
+    assert set(known.exact) == set(np.asarray(known.exact)[pareto.front(known.points[known.exact])])
+    assert known.rank > 0.9
+    assert 0.9 < known.kept() <= 1
+    # one swap costs 0.12 dB in a stage of three depths, 0.11 in one of two
+    assert tables.fastest_within(known, 0.05) == 0
+    fastest = tables.fastest_within(known, 10.0)
+    assert known.points[fastest, 1] == table.latency_ms.min()
+
+
+def test_a_budget_keeps_the_front_within_it(found):
+    table = shelf.stage_table(found, EDGE)
+    known = tables.tradeoff(quality(0.1), table, EDGE, budget_ms=200.0)
+    assert known.points[known.exact, 1].max() <= 200.0
+    with pytest.raises(ValueError, match="latency_budget_ms is 3; expected at least 71"):
+        tables.tradeoff(quality(0.1), table, EDGE, budget_ms=3.0)
+
+
+def test_psnr_of_another_space_is_refused():
+    table = StageTable("x", 8, 1, np.ones(34_560))
+    with pytest.raises(ValueError, match=r"psnr has shape \(3,\); expected \(34560,\)"):
+        tables.tradeoff(np.ones(3), table, MAMBAIR)
+
+
+def test_a_pair_without_measured_parts_is_refused():
+    with pytest.raises(ValueError, match="pair is 'uformer-mambair'; expected one of restormer-m"):
+        tables.pair_of("uformer-mambair")
