@@ -148,6 +148,12 @@ def test_no_page_loads_anything_from_another_host(site: Site) -> None:
         assert not (link and is_external(link)), f"{page}: {element}"
 
 
+def test_only_one_page_loads_the_scripts_that_run_networks(site: Site) -> None:
+    pages = {p for p, s in elements(site, "script") if "browser/" in (s.get("src") or "")}
+    assert pages == {"in_your_browser"}
+    assert not [s for _, s in elements(site, "script") if "onnxruntime" in (s.get("src") or "")]
+
+
 def test_no_script_of_a_page_names_another_host(site: Site) -> None:
     for page, script in elements(site, "script"):
         assert "//" not in re.sub(r"(?m)^\s*//.*$", "", script.get_text()), f"{page}: {script}"
