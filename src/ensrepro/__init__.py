@@ -13,6 +13,7 @@ imports nothing, so that the package costs nothing until a part of it is used. I
     what is measured   evaluate, metrics, erf, latency
     what is shown      tables, figures            claims: a verdict on each claim of the paper
     the front door     notebook: run one strictly    pipeline: a task from nothing
+                       parameters: what may be asked    outlook, terminal: what a person is told
                        cli: `python -m ensrepro`
 """
 
