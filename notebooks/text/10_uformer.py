@@ -159,12 +159,12 @@ scored |= {name: (space.architecture(n.result.architecture), n.result.test) for 
 # %%
 slow = timed.of(run.ctx, space.teacher)
 rows = [
-    {"name": name, "stages": space.label(architecture), "psnr": np.mean([row["psnr"] for row in test]),
+    {"name": name, "label": space.label(architecture), "psnr": np.mean([row["psnr"] for row in test]),
      "ssim": np.mean([row["ssim"] for row in test]), "latency": timed.of(run.ctx, architecture) / slow}
     for name, (architecture, test) in scored.items()
 ]
 columns = [
-    Column("name", "network"), Column("stages", "e1 e2 e3 e4 bt d4 d3 d2 d1"), Column("psnr", "PSNR (dB)", ".2f"),
+    Column("name", "network"), Column("label", "encoder_1 to decoder_1"), Column("psnr", "PSNR (dB)", ".2f"),
     Column("ssim", "SSIM", ".3f"), Column("latency", "latency / teacher's", ".2f"),
 ]
 show(rows, columns, f"Measured: test photos of profile {profile}, seed 0; candidate {choice.candidates.index(chosen) + 1} has the best validation PSNR.")

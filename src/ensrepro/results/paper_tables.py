@@ -21,9 +21,12 @@ from ensrepro.results import evaluated, layout, places, scaled
 from ensrepro.results.evaluated import Record
 from ensrepro.results.rows import FIELDS, Printed, Row, flat
 
-ABLATION, UFORMER = 5, 6
+ABLATION = 5
+FROM_NOTEBOOKS = {  # table -> its rows at our scale, the notebook that tells them, its tasks
+    ABLATION: (scaled.ablation_rows, "08_ablations", ("deblur", "denoise", "derain")),
+    6: (scaled.uformer_rows, "10_uformer", ("denoise",)),
+}
 photos = scaled.photos  # the benchmark of a row at our scale
-ABLATED = ("deblur", "denoise", "derain")  # the tasks of table 5
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def printed(number: int) -> list[Row]:
 
 def scaled_rows(number: int, found: OnFile) -> tuple[list[Row], list[str]]:
     """The rows of a table at our scale, and a sentence for each result that is not there."""
-    if number not in (ABLATION, UFORMER):
+    if number not in FROM_NOTEBOOKS:
         made = [
             row
             for task, outcome in found.outcomes.items()
@@ -96,14 +99,15 @@ def scaled_rows(number: int, found: OnFile) -> tuple[list[Row], list[str]]:
             for row in scaled.task_rows(found.runs[task], outcome)
         ]
         return made, scaled.waiting_tasks(number, found.outcomes, found.profile)
-    make = scaled.ablation_rows if number == ABLATION else scaled.uformer_rows
-    rows, missing = [], []
-    for task in ABLATED if number == ABLATION else ("denoise",):
+    make, notebook, tasks = FROM_NOTEBOOKS[number]
+    made, missing = [], []
+    for task in tasks:
         try:
-            rows += make(found.sources, task)
+            made += make(found.sources, task)
         except NotMeasuredError as error:
-            missing.append(f"{task}: {error}")
-    return rows, missing
+            asked = scaled.run_command(notebook, task, found.profile)
+            missing.append(f"{task}: {error}; `{asked}` makes it")
+    return made, missing
 
 
 def rows(number: int, found: OnFile) -> list[Row]:

@@ -145,7 +145,7 @@ def ablation_rows(sources: Sources, task: str) -> list[Row]:
     ]
 
 
-def uformer_rows(sources: Sources, task: str = "denoise") -> list[Row]:
+def uformer_rows(sources: Sources, task: str) -> list[Row]:
     """Table 6: PSNR of the hybrid against its Uformer, and its latency as a share of Uformer's.
 
     A NotMeasuredError where notebook 10 has not been run.
