@@ -323,8 +323,10 @@ def test_measuring_yields_a_record(way: str, browser: Browser, site: Path, serve
     first, *others = made["times_as_fast"]
     assert first == {"median": 1, "low": 1, "high": 1}
     assert all(0 < one["low"] <= one["median"] <= one["high"] for one in others)
-    rows = browser.run("document.querySelectorAll('#browser-measure tbody tr').length")
-    assert rows == len(networks)
+    names = "[...document.querySelectorAll('#browser-measure tbody th')].map((th) => th.innerText)"
+    assert browser.run(names) == [
+        n["name"] + (" (random weights)" if n["weights"] == "random" else "") for n in networks
+    ]
     assert browser.troubles() == []
 
 

@@ -19,7 +19,8 @@
   // ---- words ----------------------------------------------------------------------------------
 
   const decibels = (/** @type {number} */ value) => `${value.toFixed(2)} dB`;
-  const milliseconds = (/** @type {number} */ value) => value.toPrecision(3);
+  const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
+  const milliseconds = (/** @type {number} */ value) => THREE_DIGITS.format(value);
   const times = ({ median, low, high }) =>
     `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
   const sizeOf = ({ height, width }) => `${width} × ${height} pixels`;
@@ -56,11 +57,12 @@
     table.hidden = false;
   }
 
-  /** A name with its color. @param {Network} network @param {Object<string, string>} colors */
+  /** A name with its color; it says if the weights are random. @param {Network} network @param {Object<string, string>} colors */
   function marked(network, colors) {
     const mark = Object.assign(element("span"), { className: "browser-mark", ariaHidden: "true" });
     mark.style.setProperty("--color", colors[network.kind]);
-    return element("span", mark, network.name);
+    const remark = network.weights === "random" ? " (random weights)" : "";
+    return element("span", mark, network.name, remark);
   }
 
   /** Offer a file. @param {HTMLAnchorElement} link @param {Blob} content @param {string} name */
@@ -287,7 +289,7 @@
 
     function showRecord(made) {
       const titles = ["network", "times as fast as Restormer", "p50 (ms)", "p90 (ms)", "p99 (ms)",
-        "runs", "drift", "stages", "weights"];
+        "runs", "drift", "stages"];
       const row = (one, i) => [
         marked(networks[i], colors),
         i === 0 ? "1" : times(made.times_as_fast[i]),
@@ -295,7 +297,6 @@
         String(one.count),
         one.drift.toFixed(2),
         one.model.architecture,
-        networks[i].weights,
       ];
       tabulate(form.querySelector("table"), titles, made.records.map(row));
       const text = `${JSON.stringify(made, null, 1)}\n`;
