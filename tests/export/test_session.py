@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx_networks import TINY, metadata, network
 
-from ensrepro import evaluate, weights
+from ensrepro import evaluate, tiles, weights
 from ensrepro.export import Session, describe, to_onnx
 from ensrepro.models.hybrid import build, set_weights
 from ensrepro.steps import context, finetune
@@ -44,7 +44,7 @@ def test_tiles_are_those_of_pytorch(net, session):
     # the bound holds tiles of 72 pixels a side: 112 values a pixel and channel, 4 bytes each
     bound = 112 * 4 * TINY.width * 72**2 / 2**20
     image = photo(80, 72)
-    assert evaluate.tile_side(TINY.width, 8, bound) == 72
+    assert tiles.tile_side(TINY.width, 8, bound) == 72
     restored = session.restore(image, memory_mib=bound)
     np.testing.assert_allclose(
         restored, evaluate.restore(net, image, memory_mib=bound), atol=TOLERANCE
