@@ -33,7 +33,7 @@ endif
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune 11_landscape 12_samplers 13_tasks
+NOTEBOOKS := 01_profiling 02_erf 03_distillation 04_search 05_knee 06_finetune 07_results 11_landscape 12_samplers 13_tasks
 
 .PHONY: help setup book site run list reproduce test bench lint format sync pins clean distclean
 

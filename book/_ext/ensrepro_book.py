@@ -3,9 +3,9 @@
 Jupyter Book 1.x renders only files below the folder it is given, but the table of contents and the
 notebooks belong at the top of the repository. Before Sphinx reads anything, this extension
   * points sphinx-external-toc at the top-level `_toc.yml`, and
-  * writes each notebook into the git-ignored `book/notebooks/`: its cells as committed in
-    `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if there is one
-    and it is a run of this code with the declared parameters.
+  * writes each notebook of that table into the git-ignored `book/notebooks/`: its cells as
+    committed in `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if
+    there is one and it is a run of this code with the declared parameters.
 While pages are written it drops scripts that would load code from elsewhere, and those set twice.
 The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists,
 `published-latencies` and `published-quality` print the paper's own numbers from the files there.
@@ -170,7 +170,9 @@ def stage(app: Sphinx, config: Config) -> None:
     results = root / "results" / shown["profile"] / shown["task"]
     staged = book / STAGED
     staged.mkdir(exist_ok=True)
-    sources = sorted((root / "notebooks").glob("*.ipynb"))
+    chapters = (root / "_toc.yml").read_text(encoding="utf-8")
+    everything = sorted((root / "notebooks").glob("*.ipynb"))
+    sources = [path for path in everything if f"{STAGED}/{path.stem}\n" in chapters]
     complete = any((results / source.name).exists() for source in sources)
     for source in sources:
         page = page_of(source, results / source.name, shown, complete)

@@ -24,7 +24,7 @@ CHOICES: dict[str, Collection[str]] = {
 }
 NAMES = ("device",)  # of what is on file, looked up when it is needed
 REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
-COUNTS = ("depth", "n_trials", "max_resolution", "seed", "threads")  # known to be integers >= 0
+COUNTS = ("depth", "n_trials", "n_draws", "max_resolution", "seed", "threads")  # integers >= 0
 BOUNDS = {"max_resolution": (16, 512)}  # pixels a side, those of `latency.sides`
 FEWEST_TRIALS = 2  # 0 stands for the profile's number
 

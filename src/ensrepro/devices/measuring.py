@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
+import numpy as np
 
 from ensrepro import artifacts, config, timing
 from ensrepro.artifacts import RESULTS, Store
@@ -203,7 +203,8 @@ def measured(asked: Asked, group: Group, known: set[str]) -> tuple[list[Record],
     runs, peaks = {}, {}
     for subject in group.subjects:
         part = subjects.made(subject, asked.width_of, seed=0)
-        content, image = part.content(), torch.rand(1, part.n_in, part.side, part.side).numpy()
+        content, size = part.content(), (1, part.n_in, part.side, part.side)
+        image = np.random.default_rng(0).random(size, dtype=np.float32)
         if subject.part == NETWORK and subject.name not in known:
             peaks[subject.name] = memory.peak_mib(content, part.n_in, part.side, asked.threads)
         session = inference_session(content, asked.threads)
