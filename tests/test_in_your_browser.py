@@ -17,7 +17,7 @@ from chromium import Browser, needs_browser, serving
 from skimage.io import imsave
 from test_browser_models import BOOK, browser_models, copy_denoise, index_of, unpacked
 
-from ensrepro import latency, metrics
+from ensrepro import metrics, records, timing
 from ensrepro.export import Session
 
 pytestmark = needs_browser
@@ -25,10 +25,6 @@ pytestmark = needs_browser
 SCRIPTS = ("index.js", "engine.js", "measure.js", "page.js")
 # A tile of 128 pixels is the largest square within this memory at width 8.
 TILED_MIB = 128**2 * 4 * 112 * 8 / 2**20
-FIELDS = {  # of a record of `ensrepro.latency`
-    *("device", "cpu", "runtime", "version", "threads", "resolution", "dtype", "model"),
-    *("p50_ms", "p90_ms", "p99_ms", "count", "seconds", "drift", "load", "source"),
-}
 HANGS = 600  # seconds; a guard, and no promise of speed
 ENCODE = """((array) => {
   const bytes = new Uint8Array(array.buffer);
@@ -299,27 +295,28 @@ def measured(browser: Browser, **values: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", ["file", "server"])
-def test_measuring_yields_a_record(way: str, browser: Browser, site: Path, server: str):
+def test_measuring_yields_records(
+    way: str, browser: Browser, site: Path, server: str, tmp_path: Path
+):
     open_page(browser, site.as_uri() if way == "file" else server)
     made = measured(browser, side=64, runs=6, seconds=1, device="a test")
     networks = index_of(site / "browser")["tasks"][0]["networks"]
     assert made["plan"] == {"min_runs": 6, "min_seconds": 1, "warm_up": 2}
     assert "Chrome" in made["user_agent"]
-    for record, network in zip(made["records"], networks, strict=True):
-        assert set(record) == FIELDS
-        assert 0 < record["p50_ms"] <= record["p90_ms"] <= record["p99_ms"]
-        assert record["count"] >= 6
-        assert record["seconds"] >= 1
-        assert record["drift"] > 0
-        assert (record["device"], record["resolution"]) == ("a test", "64x64")
-        assert (record["runtime"], record["version"]) == ("onnxruntime-web", "1.30.0")
-        assert (record["threads"], record["dtype"], record["load"]) == (1, "float32", None)
-        assert made["user_agent"] in record["source"]
+    (tmp_path / "ensrepro-latency.json").write_text(json.dumps(made), "utf-8")
+    read = records.read(tmp_path / "ensrepro-latency.json")  # which checks every field
+    for record, network in zip(read, networks, strict=True):
+        assert record.n >= 6
+        assert record.seconds >= 1
+        assert (record.device, record.resolution) == ("a test", "64x64")
+        assert (record.runtime, record.version) == ("onnxruntime-web", "1.30.0")
+        assert (record.threads, record.dtype, record.load) == (1, "float32", None)
+        assert made["user_agent"] in record.cpu
         random = network["weights"] == "random"
-        digest = "random weights" if random else network["digest"]
-        own = {key: network[key] for key in ("pair", "architecture", "width")}
-        assert record["model"] == own | {"digest": digest}
-    assert len({record["count"] for record in made["records"]}) == 1  # they took turns
+        assert record.weights == (records.RANDOM if random else network["digest"])
+        for name in ("pair", "task", "architecture", "width"):
+            assert getattr(record, name) == network[name]
+    assert len({record.n for record in read}) == 1  # they took turns
     first, *others = made["times_as_fast"]
     assert first == {"median": 1, "low": 1, "high": 1}
     assert all(0 < one["low"] <= one["median"] <= one["high"] for one in others)
@@ -335,8 +332,7 @@ def test_the_statistics_are_those_of_the_library(browser: Browser, site: Path):
     for n in (1, 7, 10, 25, 100):
         times = np.random.default_rng(n).gamma(9, 0.01, n)  # seconds
         found = browser.run(f"ensreproMeasure.summarize({json.dumps((times * 1e3).tolist())})")
-        right = latency.summarize(times)
-        assert found.pop("count") == right.n
+        right = timing.summarize(times)
         assert found == pytest.approx({key: getattr(right, key) for key in found}, rel=1e-9)
 
 

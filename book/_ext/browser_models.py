@@ -215,8 +215,8 @@ def write_task(folder: Path, root: Path, profile: str, task: str) -> dict[str, A
 def index(folder: Path, root: Path, profile: str) -> dict[str, Any]:
     """Write all files, and say what there is."""
     from ensrepro.config import TASKS
-    from ensrepro.runtime import required
     from ensrepro.figures import style
+    from ensrepro.runtime import required
 
     try:
         required("onnx")

@@ -1,17 +1,17 @@
 /* Times networks in turn on this device, and says in a record what was measured. No markup.
 
    Sets `window.ensreproMeasure`, which `page.js` calls. The statistics are those of
-   `ensrepro.latency`, and so are the names in a record. A *round* runs every network once. */
+   `ensrepro.timing`, and so are the names in a record. A *round* runs every network once. */
 "use strict";
 
 window.ensreproMeasure = (() => {
   /** @typedef {{side: number, minRuns: number, minSeconds: number, warmUp: number}} Plan */
-  /** @typedef {{p50_ms: number, p90_ms: number, p99_ms: number, count: number, seconds: number,
+  /** @typedef {{p50_ms: number, p90_ms: number, p99_ms: number, n: number, seconds: number,
                  drift: number}} Timing */
   /** @typedef {{median: number, low: number, high: number}} Spread - of rounds, 10 % to 90 % */
 
   const { RUNTIME_NAME, THREADS } = window.ensreproEngine;
-
+  const SCHEMA = "ensrepro-latency-1";
 
   /** The smallest value that at least this share of all values does not exceed. */
   const percentile = (/** @type {number[]} */ sorted, /** @type {number} */ share) =>
@@ -31,7 +31,7 @@ window.ensreproMeasure = (() => {
     const [p50_ms, p90_ms, p99_ms] = [0.5, 0.9, 0.99].map((share) => percentile(sorted, share));
     const drift = median(times.slice(-tenth)) / median(times.slice(0, tenth));
     const seconds = times.reduce((total, ms) => total + ms / 1000, 0);
-    return { p50_ms, p90_ms, p99_ms, count: times.length, seconds, drift };
+    return { p50_ms, p90_ms, p99_ms, n: times.length, seconds, drift };
   }
 
   /** How many times longer a run of `slow` takes than that of `fast` in the same round.
@@ -76,32 +76,35 @@ window.ensreproMeasure = (() => {
 
   // ---- the record -----------------------------------------------------------------------------
 
-  /** What a network's row says of it. */
-  const modelOf = ({ pair, architecture, width, weights, digest }) => {
-    return { pair, architecture, width, digest: weights === "random" ? "random weights" : digest };
+  /** What a record says of a network; its fields are those of `ensrepro.records`. */
+  const subject = ({ pair, task, architecture, width, weights, digest }) => {
+    const own = weights === "random" ? "random weights" : digest;
+    return { pair, task, part: "network", architecture, width, weights: own };
   };
 
-  /** What was measured, ready to be written as JSON. A browser tells neither the processor's model
-      nor how busy it is. @param {number[][]} times @param {Plan} plan @param {string} device */
+  /** What was measured, ready to be written as JSON, and for `import-record` to read. A browser
+      tells neither the processor's model nor how busy it is; that the browser is named in its place
+      keeps those of two browsers apart. @param {number[][]} times @param {Plan} plan
+      @param {string} device */
   function record(runtime, networks, times, plan, device) {
     const conditions = {
       device,
-      cpu: `not told by the browser; ${navigator.hardwareConcurrency} logical processors`,
+      cpu: `${navigator.hardwareConcurrency} logical processors, ${navigator.userAgent}`,
       runtime: RUNTIME_NAME,
       version: runtime.version,
       threads: THREADS,
       resolution: `${plan.side}x${plan.side}`,
       dtype: "float32",
     };
-    const source = `measured in a browser: ${navigator.userAgent}`;
-    const rest = { load: null, source };
+    const created = new Date().toISOString();
+    const rest = { load: null, peak_memory_mib: null, source: "measured here", created };
     return {
-      created: new Date().toISOString(),
+      schema: SCHEMA,
       user_agent: navigator.userAgent,
       times_as_fast: times.map((own) => ratio(times[0], own)), // as the first, round by round
       plan: { min_runs: plan.minRuns, min_seconds: plan.minSeconds, warm_up: plan.warmUp },
       records: networks.map((network, i) => {
-        return { ...conditions, model: modelOf(network), ...summarize(times[i]), ...rest };
+        return { ...conditions, ...subject(network), ...summarize(times[i]), ...rest };
       }),
     };
   }

@@ -283,8 +283,8 @@
       const name = device.value.trim() || "unnamed device";
       const made = measuring.record(runtime, networks, measured, plan, name);
       showRecord(made);
-      const { count, runtime: what, version, threads, resolution } = made.records[0];
-      say(`${count} rounds at ${resolution}, ${what} ${version}, ${threads} thread.`);
+      const { n, runtime: what, version, threads, resolution } = made.records[0];
+      say(`${n} rounds at ${resolution}, ${what} ${version}, ${threads} thread.`);
     });
 
     function showRecord(made) {
@@ -294,9 +294,9 @@
         marked(networks[i], colors),
         i === 0 ? "1" : times(made.times_as_fast[i]),
         ...[one.p50_ms, one.p90_ms, one.p99_ms].map(milliseconds),
-        String(one.count),
+        String(one.n),
         one.drift.toFixed(2),
-        one.model.architecture,
+        one.architecture,
       ];
       tabulate(form.querySelector("table"), titles, made.records.map(row));
       const text = `${JSON.stringify(made, null, 1)}\n`;
