@@ -168,6 +168,8 @@ def tree(tmp_path: Path) -> Path:
     for folder in ("book", "notebooks", "results/mini/denoise"):
         (tmp_path / folder).mkdir(parents=True)
     nbformat.write(notebook("1 + 1"), tmp_path / "notebooks" / "01_one.ipynb")
+    chapters = "".join(f"- file: notebooks/{name}\n" for name in ("01_one", "02_two"))
+    (tmp_path / "_toc.yml").write_text(chapters, "utf-8")
     return tmp_path
 
 
@@ -314,6 +316,13 @@ def test_a_notebook_that_is_gone_leaves_the_book(tree: Path) -> None:
     (tree / "notebooks" / "01_one.ipynb").unlink()
     staged(tree, "02_two.ipynb")
     assert [p.name for p in (tree / "book" / "notebooks").iterdir()] == ["02_two.ipynb"]
+
+
+def test_a_notebook_that_is_no_chapter_stays_out_of_the_book(tree: Path, warnings: list[str]):
+    nbformat.write(notebook("3 + 3"), tree / "notebooks" / "03_three.ipynb")
+    staged(tree)
+    assert [path.stem for path in (tree / "book" / "notebooks").iterdir()] == ["01_one"]
+    assert warnings == []
 
 
 def test_an_unchanged_page_is_not_written_again(tree: Path) -> None:

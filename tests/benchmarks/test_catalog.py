@@ -73,7 +73,7 @@ def test_tiles_that_their_margins_use_up_are_refused():
 
 
 def test_no_step_of_the_method_can_see_a_test_image():
-    """Only the command line, which nothing imports, reaches the benchmarks."""
+    """Only the command line, which nothing imports, and what prints tables reach the benchmarks."""
     reaching = set()
     for path in SOURCE.rglob("*.py"):
         text = ast.parse(path.read_text("utf-8"))
@@ -88,4 +88,4 @@ def test_no_step_of_the_method_can_see_a_test_image():
         if any(name.startswith("ensrepro.benchmarks") for name in names):
             reaching.add(path.relative_to(SOURCE).parts[0])
     assert "benchmarks" in reaching  # the search does see imports
-    assert reaching <= {"benchmarks", "cli.py"}
+    assert reaching <= {"benchmarks", "results", "cli.py"}
