@@ -49,7 +49,7 @@ def test_a_value_that_cannot_be_is_refused_with_what_can(values, error, message)
 def test_the_defaults_of_every_notebook_are_allowed(path):
     declared = notebook.declared_parameters(path)
     parameters.check_values(RESTORMER, declared)
-    known = {*parameters.CHOICES, *parameters.REALS, *parameters.COUNTS, "stage"}
+    known = {*parameters.CHOICES, *parameters.NAMES, *parameters.REALS, *parameters.COUNTS, "stage"}
     common = {"task", "profile", "pair", "out"}
     assert declared.keys() <= known | common, "a parameter that is checked only in the kernel"
 

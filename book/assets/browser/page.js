@@ -57,7 +57,8 @@
     table.hidden = false;
   }
 
-  /** A name with its color; it says if the weights are random. @param {Network} network @param {Object<string, string>} colors */
+  /** A name with its color; it says if the weights are random. @param {Network} network
+      @param {Object<string, string>} colors */
   function marked(network, colors) {
     const mark = Object.assign(element("span"), { className: "browser-mark", ariaHidden: "true" });
     mark.style.setProperty("--color", colors[network.kind]);
