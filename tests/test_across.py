@@ -172,3 +172,12 @@ def test_other_tasks_compute_nothing_and_write_nothing(made):
     before = sorted(folder.rglob("*"))
     across.teacher_rows(across.with_teacher(made.run))
     assert sorted(folder.rglob("*")) == before
+
+
+def test_what_was_tried_names_the_stages_that_stayed_idle():
+    started = pipeline.start("test", task="denoise", profile="mini")
+    runs = {task: across.of_task(started, task) for task in ("denoise", "derain")}
+    (row,) = across.tried_rows(runs, 0.0)
+    assert (row["task"], row["what"]) == ("derain", "a veil of up to a fifth of the light")
+    assert row["idle"] == "encoder_3 -0.55, bottleneck -0.03"  # as the committed manifest has them
+    assert "decoder_3" in across.tried_rows(runs, 0.1)[0]["idle"]

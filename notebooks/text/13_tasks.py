@@ -100,6 +100,12 @@ run.show(
 idle = [f"{name} in `{t}`" for t, line in zip(runs, worth, strict=True) for name, drop in zip(stages, line, strict=True) if drop < ALIVE_DB]
 say(f"Idle, with less than {ALIVE_DB:g} dB: {', '.join(idle) or 'none'}. A swap there says nothing about the surrogate.")
 
+# %%
+tried = across.tried_rows(runs, ALIVE_DB)
+columns = [Column("task", "task"), Column("what", "tried instead"), Column("idle", "idle stages (dB)")]
+if tried:
+    show(tried, columns, "Teachers given up for those above: the same recipe on another degradation. Below zero, the teacher is better without the stage.")
+
 # %% [markdown]
 # ## The surrogates
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensrepro import data, evaluate, metrics
+from ensrepro import artifacts, data, evaluate, metrics
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import TASKS
 from ensrepro.degrade import DEGRADATIONS, Image
@@ -25,6 +25,7 @@ from ensrepro.steps.knee import KneeChoice
 from ensrepro.steps.search import SearchSummary
 
 SAMPLE_SEED = 1
+TRIED = "tried"  # folder of a task for manifests of teachers that were given up
 
 
 class Sample(NamedTuple):
@@ -101,6 +102,22 @@ def searched(runs: Mapping[str, Run]) -> dict[str, Searched]:
             summary = run.search()
             found[task] = Searched(summary, knee.choose(run.ctx, summary))
     return found
+
+
+def tried_rows(runs: Mapping[str, Run], alive_db: float) -> list[dict[str, Any]]:
+    """Teachers that were trained on another degradation and given up, with their idle stages.
+
+    Each is a committed manifest whose result also says `what` was different; no weights are kept.
+    """
+    rows = []
+    for task, run in runs.items():
+        folder = artifacts.repository() / artifacts.RESULTS / run.ctx.profile.name / task / TRIED
+        for path in sorted(folder.glob("*.json")):
+            kept = artifacts.read_json(path)["result"]
+            idle = {k: drop for k, drop in kept["identity_drops"].items() if drop < alive_db}
+            said = ", ".join(f"{name} {drop:+.2f}" for name, drop in idle.items())
+            rows.append({"task": task, "what": kept["what"], "idle": said or "none"})
+    return rows
 
 
 def means(run: Run) -> dict[str, float]:
