@@ -63,7 +63,8 @@ def copy_denoise(root: Path) -> Path:
     for kind in (artifacts.RESULTS, artifacts.WEIGHTS):
         source, target = ROOT / kind / DENOISE, root / kind / DENOISE
         target.mkdir(parents=True)
-        for path in [*source.glob("teacher.*"), *source.glob("hybrid-*")]:
+        forms = ("teacher.*", "hybrid-*", "06_*.json")
+        for path in (path for form in forms for path in source.glob(form)):
             shutil.copyfile(path, target / path.name)
     return root
 
@@ -101,6 +102,7 @@ def chosen_name() -> str:
 
 
 def test_the_hybrid_is_the_one_that_the_notebook_chose(made: Path):
+    """Whatever else was fine-tuned beside the candidates, and however well."""
     chosen = manifest("06_finetune.manifest")["headline"]["chosen"]
     assert networks_of(made)["mambair"]["architecture"] == chosen
 
@@ -140,6 +142,9 @@ def test_a_trained_edge_hybrid_takes_the_place_of_the_random_one(tmp_path: Path)
     content = manifest | {"result": result | {"digest": context.digest(net)}}
     path = ctx.store.own(artifacts.RESULTS, f"{name}.json")
     artifacts.write_bytes(path, json.dumps(content).encode())
+    told = {"headline": {"chosen": ctx.space.label(architecture)}}
+    told_at = ctx.store.own(artifacts.RESULTS, browser_models.CHOICE)
+    artifacts.write_bytes(told_at, json.dumps(told).encode())
     *_, edge = browser_models.networks(tmp_path, "mini", "denoise")
     assert edge.entry()["weights"] == "trained"
     assert edge.entry()["architecture"] == "2 T T T T T T T"

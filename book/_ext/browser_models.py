@@ -32,6 +32,7 @@ GLOBAL, FILES = "ensreproBrowser", "ensreproFiles"
 MAMBAIR, EDGE = "restormer-mambair", "restormer-edge"
 COLORS = {"teacher": "restormer", "mambair": "mambair", "edge": "edge"}  # kind -> of figures.style
 NAMES = {"teacher": "Restormer teacher", "mambair": "MambaIR hybrid", "edge": "edge hybrid"}
+CHOICE = "06_finetune.manifest.json"  # says which hybrid was chosen
 SIDE = 256  # of a sample, pixels
 SEED = 0  # of random weights
 TRAINED, RANDOM = "trained", "random"
@@ -93,21 +94,20 @@ def context_of(root: Path, profile: str, task: str, pair: str) -> Context:
 
 
 def chosen(ctx: Context) -> Chosen | None:
-    """The best fine-tuned hybrid on file by validation PSNR, if any (assumption A12).
-
-    What else is fine-tuned for comparison is left out: the teacher, the surrogates alone, seeds.
-    """
+    """The hybrid that notebook 6 chose, if its manifest and the hybrid's are on file."""
     from ensrepro import artifacts
+    from ensrepro.steps import finetune
 
-    others = {ctx.space.index(a) for a in (ctx.space.teacher, ctx.space.all_ssm)}
-    folder = ctx.store.own(artifacts.RESULTS, "hybrid.json").parent
-    found = {p.stem: artifacts.read_json(p)["result"] for p in folder.glob("hybrid-*-s0.json")}
-    own = {name: result for name, result in found.items() if result["architecture"] not in others}
-    if not own:
+    told = ctx.store.own(artifacts.RESULTS, CHOICE)
+    if not told.exists():
         return None
-    name = max(sorted(own), key=lambda key: own[key]["after"])
-    result = own[name]
-    return Chosen(name, ctx.space.architecture(result["architecture"]), result["digest"])
+    label = json.loads(told.read_text("utf-8"))["headline"]["chosen"]
+    architecture = ctx.space.labeled(label)
+    name = finetune.job_name(ctx, (architecture, 0))
+    manifest = ctx.store.manifest(name)
+    if not manifest.exists():
+        return None
+    return Chosen(name, architecture, artifacts.read_json(manifest)["result"]["digest"])
 
 
 def network(ctx: Context, best: Chosen) -> UNet | None:
