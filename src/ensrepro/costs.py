@@ -2,7 +2,7 @@
 
 All three are sums over the stages plus what belongs to no stage (`GLUE`: stem, down, up, reduce,
 output). For parameters and MACs that is arithmetic; for latency it is a claim, so whole networks
-are timed too, for a random sample of architectures. Weights are random: latency does not depend on
+are timed too, for a random sample of architectures. Weights are random: latency hardly depends on
 them. The process keeps the memory it frees, as inference runtimes do (`exhaustive.keep_memory`).
 """
 

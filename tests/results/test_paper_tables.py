@@ -291,7 +291,7 @@ def notebook(root: Path, name: str, folder: str, headline: dict[str, Any], **tol
 
 ARMS = {
     "distilled": [22.5, 22.7],
-    "reinitialized": [20.0, 20.4],
+    "random_weights": [20.0, 20.4],
     "random_hybrids": [22.0, 22.9, 21.5],
     "equal_blocks": [22.1],
 }
