@@ -1,9 +1,10 @@
-"""What all tests share: one thread, and no test that fails because the machine is busy."""
+"""What all tests share: one thread, a browser, and no failure because the machine is busy."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from chromium import Browser
 from hypothesis import HealthCheck, settings
 
 # The networks here are too small to gain from more threads; read when torch is imported.
@@ -22,3 +23,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium for the pages of one test file."""
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

@@ -204,13 +204,6 @@ def test_a_table_can_be_written_from_the_command_line(frame: pd.DataFrame, tmp_p
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame) -> Path:
     """The markup of explorer.md in a plain page, with its script, style and data."""
     folder = tmp_path_factory.mktemp("site")

@@ -52,13 +52,6 @@ PIXELS = f"""((which) => {{
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The markup of in_your_browser.md in a plain page, with everything it loads."""
     folder = tmp_path_factory.mktemp("site")
