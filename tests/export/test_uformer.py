@@ -1,4 +1,4 @@
-"""The Uformer block in onnxruntime: windows, shifted or not, and whole networks, equal PyTorch's."""
+"""The Uformer block in onnxruntime: windows, shifted or not, and whole networks, as in PyTorch."""
 
 from __future__ import annotations
 
