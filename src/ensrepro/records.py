@@ -57,8 +57,8 @@ SCHEMA = {
     "width": Field(COUNT, "", "channels of the network's stem"),
     "weights": Field(TEXT, "", "their digest, or `random weights`: latency hardly depends on them"),
     "p50_ms": Field(NUMBER, "ms", "median over the runs"),
-    "p90_ms": Field(NUMBER, "ms", "the same for nine runs of ten"),
-    "p99_ms": Field(NUMBER, "ms", "the same for 99 runs of 100"),
+    "p90_ms": Field(NUMBER, "ms", "the same for nine runs of ten; null of too few runs", True),
+    "p99_ms": Field(NUMBER, "ms", "the same for 99 runs of 100; null of too few runs", True),
     "n": Field(COUNT, "", "runs that were timed"),
     "seconds": Field(NUMBER, "s", "all of them together"),
     "drift": Field(NUMBER, "", "median of the last tenth of the runs over the first's", True),
@@ -87,8 +87,8 @@ class Record:
     width: int
     weights: str
     p50_ms: float
-    p90_ms: float
-    p99_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
     n: int
     seconds: float
     drift: float | None
@@ -113,7 +113,8 @@ class Record:
     def timing(self) -> Timing:
         """The percentiles, under these conditions."""
         drift = math.nan if self.drift is None else self.drift
-        percentiles = self.p50_ms, self.p90_ms, self.p99_ms
+        p90_ms, p99_ms = (math.nan if ms is None else ms for ms in (self.p90_ms, self.p99_ms))
+        percentiles = self.p50_ms, p90_ms, p99_ms
         return Timing(*percentiles, self.n, self.seconds, drift, self.conditions)
 
 
@@ -156,7 +157,7 @@ def check_value(where: str, name: str, value: object) -> None:
 def check_times(where: str, row: Mapping[str, Any]) -> None:
     """A ValueError if the times of a record contradict each other."""
     for lower, upper in (("p50_ms", "p90_ms"), ("p90_ms", "p99_ms")):
-        if row[lower] > row[upper]:
+        if None not in (row[lower], row[upper]) and row[lower] > row[upper]:
             raise ValueError(
                 f"{where} has {lower}={row[lower]!r}; expected at most {upper}={row[upper]!r}"
             )
