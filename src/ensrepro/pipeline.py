@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, bench, outlook, study
+from ensrepro.artifacts import Store
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
 from ensrepro.devices import shelf
@@ -86,25 +87,26 @@ class Run:
         return borrowed
 
     @cached_property
-    def device(self) -> Shelf:
-        """The latencies of the device that the parameter names, or of this machine, measured now.
+    def devices(self) -> Store:
+        """Where the latencies of all devices are."""
+        own = self.ctx.store
+        return shelf.store_of(self.ctx.profile.name, "" if own.fallback is None else own.root)
 
-        Without a name it is the first one on file, and in the smallest profile always this machine.
+    @cached_property
+    def device(self) -> Shelf:
+        """The latencies of the device that the parameter names; `here` measures this machine now.
+
+        Without a name it is this machine or another one on file (`shelf.default`), and in the
+        smallest profile always this machine, measured now.
         """
-        ctx, name = self.ctx, str(self.parameters.get("device", ""))
-        store = shelf.store_of(
-            ctx.profile.name, "" if ctx.store.fallback is None else ctx.store.root
-        )
-        smallest = bool(ctx.profile.table_of)
-        known = shelf.devices_on_file(store) if not smallest else []
-        if not name and not known:
-            if not smallest:
-                raise FileNotFoundError(
-                    "no device has been measured; expected one: python -m ensrepro measure "
-                    "takes about an hour"
-                )
+        ctx, store = self.ctx, self.devices
+        name = str(self.parameters.get("device", ""))
+        if name == shelf.HERE:
+            threads = int(self.parameters.get("threads", 1))
+            name = shelf.stages_here(store, ctx.task.name, threads, self.terminal)
+        elif not name and ctx.profile.table_of:
             name = shelf.this_machine(store, ctx.task.name, self.terminal)
-        return shelf.take(store, name or known[0])
+        return shelf.take(store, name or shelf.default(store))
 
     @cached_property
     def study(self) -> StudyResult:

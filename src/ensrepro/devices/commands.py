@@ -7,10 +7,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, config
 from ensrepro.artifacts import RESULTS, Store
+
+if TYPE_CHECKING:
+    from ensrepro.devices.importing import Said
 
 ALL = "all"
 KINDS = ("blocks", "stages", "networks")
@@ -96,41 +99,49 @@ def write_networks(folder: Path, task: str, store: Store) -> list[Path]:
     return list(written.values())
 
 
+def same_file(store: Store, target: Path) -> list[str]:
+    """A sentence for each other device that the file of this manifest was imported for."""
+    from ensrepro.devices import shelf
+
+    others = [folder / target.name for folder in shelf.folders(store)]
+    return [
+        f"the same file is on file as {other}, which is to be deleted if that was a mistake"
+        for other in others
+        if other.exists() and other.parent.name != target.parent.name
+    ]
+
+
 def bring_in(
-    store: Store,
-    path: Path,
-    kind: str,
-    *,
-    device: str = "",
-    cpu: str = "",
-    version: str = "",
-    resolution: str = "",
-    model: Path | None = None,
-) -> Path:
-    """Records of another tool's output, put on file under their device; the manifest's path."""
-    from ensrepro.devices import importing, measuring
+    store: Store, path: Path, kind: str, said: Said | None = None, model: Path | None = None
+) -> Done:
+    """Records of another tool's output, put on file under their device.
+
+    A file that was imported before is imported anew if something else is said of it now.
+    """
+    from ensrepro.devices import importing, measuring, shelf
     from ensrepro.export import read_metadata
 
-    unknown = importing.UNKNOWN
-    if kind != importing.OWN_FORMAT and not device.strip():
-        raise ValueError(f"device is {device!r}; expected its name, as 'Pixel 8'")
-    said = importing.Said(device, cpu or unknown, version or unknown, resolution)
+    said = said or importing.Said()
+    if kind != importing.OWN_FORMAT and not said.device.strip():
+        raise ValueError(f"device is {said.device!r}; expected its name, as 'Pixel 8'")
     metadata = read_metadata(model) if model is not None else None
     found = importing.imported(path, kind, said, metadata)
-    names = sorted({record.device for record in found})
+    names = sorted({record.device for record in found.records})
     if len(names) != 1:
         raise ValueError(f"{path} has records of {', '.join(names)}; expected one device")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     asked = {"format": kind, "file": digest, "model": asdict(metadata) if metadata else None}
-    result = measuring.DeviceResult([asdict(record) for record in found], [], None, None, None)
-    made = artifacts.provenance(store.profile, measuring.FOLDER, 0, 0.0, 1)
-    name = f"{measuring.slug(names[0])}/imported-{digest}"
+    identity = artifacts.plain(asked | asdict(said))
+    name = f"{measuring.slug(names[0])}/{shelf.IMPORTS}{digest}"
     target = store.manifest(name)
-    identity = asked | asdict(said)
-    artifacts.load_or_run(
-        target, measuring.STEP, measuring.DeviceResult, identity, lambda: (result, made)
-    )
-    return target
+    if not target.exists() or artifacts.read_json(target)["identity"] != identity:
+        records = [asdict(record) for record in found.records]
+        comparisons = [asdict(comparison) for comparison in found.comparisons]
+        result = measuring.DeviceResult(records, comparisons, None, None, None)
+        made = artifacts.provenance(store.profile, measuring.FOLDER, 0, 0.0, 1)
+        target = store.own(RESULTS, f"{name}.json")
+        artifacts.write_manifest(target, measuring.STEP, identity, made, result)
+    return Done(target, same_file(store, target))
 
 
 def measure_command(arguments: argparse.Namespace) -> None:
@@ -159,18 +170,21 @@ def measure_command(arguments: argparse.Namespace) -> None:
 def import_command(arguments: argparse.Namespace) -> None:
     """Put another tool's output on file."""
     from ensrepro.devices import shelf
+    from ensrepro.devices.importing import Said
 
-    path = bring_in(
-        shelf.store_of(arguments.profile, arguments.out or ""),
-        Path(arguments.file),
-        arguments.format,
+    said = Said(
         device=arguments.device or "",
         cpu=arguments.cpu or "",
+        runtime=arguments.runtime or "",
         version=arguments.version or "",
+        threads=arguments.threads,
         resolution=arguments.resolution or "",
-        model=Path(arguments.model) if arguments.model else None,
+        dtype=arguments.dtype or "",
     )
-    print(path)
+    store = shelf.store_of(arguments.profile, arguments.out or "")
+    model = Path(arguments.model) if arguments.model else None
+    done = bring_in(store, Path(arguments.file), arguments.format, said, model)
+    print("; ".join([str(done.path), *done.remarks]))
 
 
 def add(commands: Any) -> None:
@@ -195,7 +209,10 @@ def add(commands: Any) -> None:
     taken.add_argument("--model", help="the ONNX file that was measured")
     taken.add_argument("--resolution", help="of the image, as 256x256")
     taken.add_argument("--cpu", help="the processor (default: unknown)")
+    taken.add_argument("--runtime", help="what ran it (default: the tool's own, else unknown)")
     taken.add_argument("--version", help="of the runtime (default: unknown)")
+    taken.add_argument("--threads", type=int, help="where the tool does not print them")
+    taken.add_argument("--dtype", help="of the arithmetic (default: the tool's own, else unknown)")
     for command in (timed, taken):
         command.add_argument("--device", help="its name in words (default: this processor)")
         command.add_argument("--profile", choices=config.PROFILES, default="mini")

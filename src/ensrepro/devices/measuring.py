@@ -27,7 +27,7 @@ from ensrepro.artifacts import RESULTS, Store
 from ensrepro.devices import memory, subjects
 from ensrepro.devices.subjects import BLOCKS, NETWORKS, STAGES, Group, Subject
 from ensrepro.export.network import INPUT, OUTPUT
-from ensrepro.records import MEASURED, NETWORK, RANDOM, Record
+from ensrepro.records import MEASURED, NETWORK, RANDOM, Comparison, Record
 from ensrepro.runtime import inference_session, required
 from ensrepro.timing import Conditions
 
@@ -53,27 +53,6 @@ class Effort:
 
 EFFORTS = {BLOCKS: Effort(10, 3.0), STAGES: Effort(7, 3.0), NETWORKS: Effort(5, 3.0)}
 SMOKE_EFFORT = Effort(2, 0.0)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How many times as long a subject takes as the reference of its group, round by round.
-
-    `low` and `high` enclose eight rounds of ten; `reference_ms` is the reference's median there.
-    """
-
-    side: int
-    threads: int
-    pair: str
-    task: str
-    part: str
-    architecture: str
-    reference: str
-    median: float
-    low: float
-    high: float
-    n: int
-    reference_ms: float
 
 
 @dataclass(frozen=True)

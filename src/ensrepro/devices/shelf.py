@@ -8,7 +8,7 @@ the glue take: a claim, which whole networks beside it test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ from ensrepro.artifacts import RESULTS, Store
 from ensrepro.config import Pair
 from ensrepro.devices import measuring
 from ensrepro.devices.measuring import FOLDER, STEP, Asked, DeviceResult, Progress, slug
-from ensrepro.devices.subjects import KINDS, choice_of
-from ensrepro.records import GLUE, NETWORK, Record
+from ensrepro.devices.subjects import KINDS, STAGES, choice_of
+from ensrepro.exchange import Exchange
+from ensrepro.records import GLUE, IMPORTED, NETWORK, Record
 from ensrepro.space import Space
+
+IMPORTS = "imported-"  # what the name of a manifest of what was imported begins with
+HERE = "here"  # in place of a device's name: this machine, measured if it is not on file
 
 Comparisons = list[dict[str, Any]]
 
@@ -72,6 +76,43 @@ def devices_on_file(store: Store) -> list[str]:
     return list(dict.fromkeys(path.name for path in folders(store)))
 
 
+def manifests(store: Store, device: str) -> list[Path]:
+    """The files of a device in the order of their names; the store's own hide committed ones."""
+    found: dict[str, Path] = {}
+    for folder in folders(store):
+        for path in folder.glob("*.json") if folder.name == device else ():
+            found.setdefault(path.name, path)
+    return [found[name] for name in sorted(found)]
+
+
+def default(store: Store) -> str:
+    """The device to take if none is named; a FileNotFoundError if there is none.
+
+    It is this machine if that is on file, else the first one that was not imported, else the first.
+    """
+    known = devices_on_file(store)
+    if not known:
+        raise FileNotFoundError(
+            "no device has been measured; expected one: python -m ensrepro measure takes about an "
+            "hour"
+        )
+    own = slug(artifacts.cpu_model())
+    measured = [
+        device
+        for device in known
+        if not all(path.stem.startswith(IMPORTS) for path in manifests(store, device))
+    ]
+    return own if own in known else [*measured, *known][0]
+
+
+def stages_here(store: Store, task: str, threads: int, progress: Progress | None = None) -> str:
+    """Measure the stages of this machine, which is all that a search needs; its folder's name."""
+    device = artifacts.cpu_model()
+    for side in measuring.sides(STAGES, store.profile):
+        measuring.get(Asked(STAGES, side, threads, task, device, store), progress)
+    return slug(device)
+
+
 def read(path: Path) -> tuple[DeviceResult, list[Record]]:
     """A manifest's result and its records, checked."""
     identity = artifacts.read_json(path)["identity"]  # a device is what it is: nothing is asked
@@ -81,19 +122,29 @@ def read(path: Path) -> tuple[DeviceResult, list[Record]]:
 
 def take(store: Store, device: str) -> Shelf:
     """Everything on file of a device, named as `devices_on_file` does."""
-    folder = next((path for path in folders(store) if path.name == device), None)
-    if folder is None:
+    paths = manifests(store, device)
+    if not paths:
         known = ", ".join(devices_on_file(store)) or "none has been measured"
         raise ValueError(f"device is {device!r}; expected one on file: {known}")
     found: list[Record] = []
     comparisons: Comparisons = []
     noisy = []
-    for path in sorted(folder.glob("*.json")):
+    for path in paths:
         result, own = read(path)
         found += own
-        comparisons += result.comparisons
+        comparisons += map(asdict, records.all_compared(result.comparisons, path))
         noisy += [path.stem] if result.is_quiet is False else []
     return Shelf(device, found, comparisons, noisy)
+
+
+def imported(store: Store) -> list[Exchange]:
+    """What was imported, of all devices, a file at a time."""
+    found = []
+    for path in (path for device in devices_on_file(store) for path in manifests(store, device)):
+        result, own = read(path)
+        if all(record.source == IMPORTED for record in own):
+            found.append(Exchange(own, records.all_compared(result.comparisons, path)))
+    return found
 
 
 def this_machine(store: Store, task: str, progress: Progress | None = None) -> str:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ensrepro import config, landscape, paper, pareto, records
+from ensrepro import config, landscape, paper, pareto
 from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair
 from ensrepro.devices.shelf import Shelf, StageTable, sums
 from ensrepro.devices.subjects import EDGE_PAIR
@@ -91,31 +90,6 @@ def network_rows(found: Shelf, threads: int) -> list[Row]:
             }
         )
     return sorted(rows, key=lambda row: (row["family"], row["architecture"], row["side"]))
-
-
-def imported_rows(found: Shelf) -> list[Row]:
-    """A row for each imported network, with its ratio where the teacher has the same conditions."""
-    networks = [r for r in found.records if r.part == NETWORK and r.source == records.IMPORTED]
-    teacher = RESTORMER.label(RESTORMER.teacher)
-    rows = []
-    for one in networks:
-        alike = [
-            r.p50_ms
-            for r in networks
-            if (r.conditions, r.task, r.architecture) == (one.conditions, one.task, teacher)
-        ]
-        ratio = one.p50_ms / median(alike) if alike else None
-        rows.append(
-            {
-                "family": FAMILY.get(one.pair, one.pair),
-                "architecture": one.architecture,
-                "resolution": one.resolution,
-                "runtime": f"{one.runtime} {one.version}",
-                "ms": one.p50_ms,
-                "ratio": ratio,
-            }
-        )
-    return rows
 
 
 def published_rows() -> list[Row]:
@@ -236,15 +210,67 @@ def proxy_finding(known: Tradeoff) -> str:
     )
 
 
-def fastest_within(tradeoff: Tradeoff, most_db: float) -> int:
-    """Number of the fastest architecture on the exact front that drops by at most `most_db`.
+def front_rows(known: Tradeoff, pair: Pair, n_rows: int = 8) -> list[Row]:
+    """Some architectures along the exact front: stages, drop, ms, ratio to the teacher."""
+    space, teacher_ms = pair.space, known.points[0, 1]
+    every = known.exact[:: max(1, len(known.exact) // n_rows)]
+    return [
+        {
+            "stages": space.label(space.architecture(n)),
+            "drop": known.points[n, 0],
+            "ms": known.points[n, 1],
+            "ratio": known.points[n, 1] / teacher_ms,
+        }
+        for n in every
+    ]
 
-    Where none does it is the one that drops least.
+
+def n_faster(known: Tradeoff) -> int:
+    """How many architectures are faster than the teacher."""
+    return int((known.points[:, 1] < known.points[0, 1]).sum())
+
+
+def share_finding(known: Tradeoff) -> str:
+    """One sentence: how many architectures are faster than the teacher."""
+    return (
+        f"Of {len(known.points):,} architectures {n_faster(known):,} are faster than the teacher "
+        "on this device."
+    )
+
+
+class Fastest(NamedTuple):
+    """An architecture of the exact front, and whether it drops by no more than was asked."""
+
+    number: int
+    is_within: bool
+
+
+def fastest_within(tradeoff: Tradeoff, most_db: float) -> Fastest:
+    """The fastest on the exact front that drops by at most `most_db`; else what drops least.
+
+    A latency budget can leave nothing within it.
     """
-    near = [n for n in tradeoff.exact if tradeoff.points[n, 0] <= most_db]
+    drop, latency = tradeoff.points.T
+    near = [n for n in tradeoff.exact if drop[n] <= most_db]
     if not near:
-        return min(tradeoff.exact, key=lambda n: float(tradeoff.points[n, 0]))
-    return min(near, key=lambda n: float(tradeoff.points[n, 1]))
+        return Fastest(min(tradeoff.exact, key=lambda n: float(drop[n])), False)
+    return Fastest(min(near, key=lambda n: float(latency[n])), True)
+
+
+def fastest_finding(tradeoff: Tradeoff, most_db: float, pair: Pair) -> str:
+    """One sentence about what `fastest_within` finds."""
+    found = fastest_within(tradeoff, most_db)
+    drop, latency = tradeoff.points[found.number]
+    name = f"`{pair.space.label(pair.space.architecture(found.number))}`"
+    times = f"with {latency / tradeoff.points[0, 1]:.2f} times the teacher's latency"
+    if found.is_within:
+        return (
+            f"The fastest that loses at most {most_db:g} dB before fine-tuning is {name}, {times}."
+        )
+    return (
+        f"Nothing within the latency budget loses at most {most_db:g} dB before fine-tuning; "
+        f"{name} loses least, {drop:.2f} dB, {times}."
+    )
 
 
 def pair_of(name: str) -> Pair:
