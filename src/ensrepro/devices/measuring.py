@@ -23,9 +23,9 @@ import numpy as np
 from ensrepro import artifacts, config, timing
 from ensrepro.devices import memory, quietness, subjects
 from ensrepro.devices.asking import Asked
-from ensrepro.devices.subjects import Family, Group, Subject
+from ensrepro.devices.subjects import Group, Subject
 from ensrepro.export.network import INPUT, OUTPUT
-from ensrepro.records import MEASURED, NETWORK, RANDOM, Record
+from ensrepro.records import MEASURED, NETWORK, RANDOM, Comparison, Record
 from ensrepro.runtime import inference_session, required
 from ensrepro.timing import Conditions
 
@@ -35,27 +35,6 @@ REST = 0.05  # seconds before each run on several threads: onnxruntime's wait bu
 FEWEST_FOR_P90, FEWEST_FOR_P99 = 10, 100  # runs: one of them takes longer than the percentile
 
 Progress = Callable[[str, int, int], None]  # (what, done, of)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How many times as long a subject takes as the reference of its group, round by round.
-
-    `low` and `high` enclose eight rounds of ten; `reference_ms` is the reference's median there.
-    """
-
-    side: int
-    threads: int
-    pair: str
-    task: str
-    part: str
-    architecture: str
-    reference: str
-    median: float
-    low: float
-    high: float
-    n: int
-    reference_ms: float
 
 
 @dataclass(frozen=True)
@@ -87,16 +66,24 @@ def version() -> str:
     return str(required(RUNTIME).__version__)
 
 
-def stem(what: str, of: Family, task: str, side: int, threads: int, version: str) -> str:
-    """What the name of a manifest begins with; of blocks and stages it is all of it."""
-    return f"{what}-{of.name}-{task}-{side}-t{threads}-{RUNTIME}-{version}"
+def stem(
+    what: str,
+    pair: str,
+    task: str,
+    side: int,
+    threads: int | None,
+    version: str,
+    group: Group | None = None,
+) -> str:
+    """The name of a manifest without its ending: all that tells it from the device's others."""
+    own = f"{what}-{subjects.family(pair).name}-{task}-{side}-t{threads}-{RUNTIME}-{version}"
+    return f"{own}-{slug(group.name)}" if group else own
 
 
 def manifest_name(asked: Asked) -> str:
     """Of a manifest, below the folder of all devices and without its ending."""
-    own = stem(asked.what, asked.family, asked.task, asked.side, asked.threads, version())
-    end = f"-{slug(asked.group.name)}" if asked.group else ""
-    return f"{slug(asked.device)}/{own}{end}"
+    own = asked.what, asked.pair, asked.task, asked.side, asked.threads
+    return f"{slug(asked.device)}/{stem(*own, version(), asked.group)}"
 
 
 def conditions(asked: Asked) -> Conditions:

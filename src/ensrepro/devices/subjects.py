@@ -22,7 +22,7 @@ from ensrepro.config import DEFAULT_PAIR, PAIRS, TASKS, Pair
 from ensrepro.export import network
 from ensrepro.models.hybrid import Shape, build, network_shape
 from ensrepro.records import GLUE, NETWORK
-from ensrepro.space import TEACHER, Architecture, Space, Stage
+from ensrepro.space import TEACHER, Space, Stage
 
 BLOCKS, STAGES, NETWORKS = "blocks", "stages", "networks"
 KINDS = (BLOCKS, STAGES, NETWORKS)
@@ -216,19 +216,20 @@ def wanted(of: Family, side: int, task: str, found: Iterable[Found]) -> list[Fou
     return [one for one in dict.fromkeys([*whole, *own]) if one.architecture != of.teacher]
 
 
-def network_group(pair: str, task: str, architecture: Architecture, side: int) -> Group:
-    """A hybrid beside the teacher of its task; the group bears the names of both."""
-    of, space = family(pair), PAIRS[pair].space
-    label = space.label(architecture)
+def network_group(pair: str, task: str, label: str, side: int) -> Group:
+    """A hybrid beside the teacher of its task; the teacher has nothing beside it."""
+    of = family(pair)
+    of.space.labeled(label)  # refused if it is no architecture
     reference = Subject(of.home.name, task, NETWORK, of.teacher, side)
-    return Group(f"{pair} {label}", (reference, Subject(pair, task, NETWORK, label, side)))
+    own = of.home.name if label == of.teacher else pair
+    both = reference, Subject(own, task, NETWORK, label, side)
+    return Group(f"{own} {label}", tuple(dict.fromkeys(both)))
 
 
 def network_groups(of: Family, side: int, task: str, found: Iterable[Found]) -> Iterator[Group]:
     """A group a hybrid, beside the teacher of its own task: two networks fit into any memory."""
     for one in wanted(of, side, task, found):
-        labeled = of.space.labeled(one.architecture)
-        yield network_group(one.pair, one.task, labeled, side)
+        yield network_group(one.pair, one.task, one.architecture, side)
 
 
 def groups(kind: str, of: Family, side: int, task: str, folder: Path) -> list[Group]:
