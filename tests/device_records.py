@@ -8,9 +8,10 @@ from typing import Any
 
 from ensrepro import artifacts
 from ensrepro.artifacts import Store
-from ensrepro.devices.measuring import FOLDER, STEP, Comparison, DeviceResult
+from ensrepro.devices.measuring import FOLDER, STEP, DeviceResult
 from ensrepro.devices.subjects import NETWORKS, STAGES, groups
-from ensrepro.records import FORMAT, Record, checked
+from ensrepro.exchange import FORMAT
+from ensrepro.records import Comparison, Record, checked
 from ensrepro.space import RESTORMER
 
 ROW = {

@@ -31,7 +31,7 @@ MODULES = {
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
     *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
-    *("timing", "records", "runtime", "terminal", "paper", "claims"),
+    *("timing", "records", "exchange", "runtime", "terminal", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -72,7 +72,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
-    *("terminal", "claims", "tables", "timing", "records"),
+    *("terminal", "claims", "tables", "timing", "records", "exchange"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

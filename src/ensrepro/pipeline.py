@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensrepro import artifacts, bench, outlook, study
+from ensrepro.artifacts import Store
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
-from ensrepro.devices import shelf
-from ensrepro.devices.shelf import Shelf, StageTable
 from ensrepro.outlook import Announcer
 from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
+from ensrepro.space import Architecture
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
@@ -31,6 +31,10 @@ from ensrepro.terminal import Terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ensrepro.devices.shelf import Shelf
+    from ensrepro.devices.stage_sums import StageTable
+    from ensrepro.devices.whole import Raced
 
 COMPARED = ("random",)  # with the sampler that was asked for
 
@@ -86,25 +90,58 @@ class Run:
         return borrowed
 
     @cached_property
-    def device(self) -> Shelf:
-        """The latencies of the device that the parameter names, or of this machine, measured now.
+    def devices(self) -> Store:
+        """Where the latencies of all devices are."""
+        from ensrepro.devices import shelf
 
-        Without a name it is the first one on file, and in the smallest profile always this machine.
+        own = self.ctx.store
+        return shelf.store_of(self.ctx.profile.name, "" if own.fallback is None else own.root)
+
+    def _measured(self, kinds: Sequence[str]) -> str:
+        """The device that the parameter names; `here` measures these kinds of this machine now."""
+        from ensrepro.devices import shelf
+        from ensrepro.devices.subjects import STAGES
+
+        name, threads = str(self.parameters.get("device", "")), self.parameters.get("threads", 1)
+        if name != shelf.HERE and (name or not self.ctx.profile.table_of):
+            return name
+        asked = (STAGES,) if name else kinds
+        own = self.ctx.task.name, self.terminal, self.ctx.pair.name
+        return shelf.this_machine(self.devices, *own, asked, int(threads))
+
+    @cached_property
+    def device(self) -> Shelf:
+        """The latencies of the device that the parameter names; `here` measures this machine now.
+
+        Without a name it is this machine or another one on file (`shelf.default`), and in the
+        smallest profile always this machine, measured now.
         """
-        ctx, name = self.ctx, str(self.parameters.get("device", ""))
-        store = shelf.store_of(
-            ctx.profile.name, "" if ctx.store.fallback is None else ctx.store.root
-        )
-        smallest = bool(ctx.profile.table_of)
-        known = shelf.devices_on_file(store) if not smallest else []
-        if not name and not known:
-            if not smallest:
-                raise FileNotFoundError(
-                    "no device has been measured; expected one: python -m ensrepro measure "
-                    "takes about an hour"
-                )
-            name = shelf.this_machine(store, ctx.task.name, self.terminal)
-        return shelf.take(store, name or known[0])
+        from ensrepro.devices import shelf
+        from ensrepro.devices.subjects import KINDS
+
+        pair = self.ctx.pair.name
+        name = self._measured(KINDS) or shelf.default(self.devices, pair)
+        return shelf.taken(self.devices, name, pair, self.ctx.task.name)
+
+    @cached_property
+    def staged(self) -> Shelf:
+        """As `device`, but with stages of this pair: this machine, measured now if none has any."""
+        from ensrepro.devices import shelf
+        from ensrepro.devices.subjects import STAGES
+
+        task, pair = self.ctx.task.name, self.ctx.pair.name
+        name = self._measured([STAGES]) or shelf.first(self.devices, pair, [STAGES])
+        if not name:
+            name = shelf.this_machine(self.devices, task, self.terminal, pair, [STAGES])
+        return shelf.taken(self.devices, name, pair, task)
+
+    def raced(self, table: StageTable, architecture: Architecture) -> Raced:
+        """A network timed whole, beside its teacher, on an image as that of the stages."""
+        from ensrepro.devices import whole
+
+        label, ctx = self.ctx.space.label(architecture), self.ctx
+        of = ctx.pair, ctx.task.name, label, table.side
+        return whole.get(self.devices, self.staged.device, *of, self.terminal)
 
     @cached_property
     def study(self) -> StudyResult:
