@@ -217,6 +217,7 @@ PAPER = Profile(
 PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
 DEFAULT_PAIR = "restormer-mambair"  # the paper's own
+CONTROL = "restormer-stateless"  # there to be held against another pair; never timed
 _EDGE = Pair(
     *("restormer-edge", "restormer", "edge", RESTORMER, 8, 48, "-edge"), teacher_of=DEFAULT_PAIR
 )
@@ -226,7 +227,7 @@ PAIRS = {
         Pair(DEFAULT_PAIR, "restormer", "mambair", RESTORMER, 8, 48, ""),
         Pair("uformer-mambair", "uformer", "mambair", UFORMER, 128, 32, "-uformer"),
         _EDGE,
-        replace(_EDGE, name="restormer-stateless", efficient="stateless", suffix="-stateless"),
+        replace(_EDGE, name=CONTROL, efficient="stateless", suffix="-stateless"),
     )
 }
 

@@ -77,7 +77,8 @@ class Family:
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        return tuple(p for p in PAIRS.values() if config.teacher_pair(p) == self.home)
+        own = (p for p in PAIRS.values() if config.teacher_pair(p) == self.home)
+        return tuple(pair for pair in own if pair.name != config.CONTROL)
 
     def has(self, pair: str) -> bool:
         """Whether a pair of this name is one of them."""
