@@ -67,12 +67,12 @@ def curve_of(run: Run, is_whole: bool = True) -> Curve:
     if is_whole:
         jobs |= dict.fromkeys((architecture, 0) for architecture in curve.along(ctx, found))
     made = dict(zip((job[0] for job in jobs), run.finetuned(list(jobs)), strict=True))
-    longer = made.pop(ctx.space.teacher)
-    best = finetune.best([made[one] for one in choice.candidates])
-    prices = [penalty(one, "blocks", ctx.space) for one in made]
-    fast = curve.cheapest_within(list(made.values()), prices, longer, LOSS_DB)
+    best, longer = finetune.best([made[one] for one in choice.candidates]), made[ctx.space.teacher]
+    tuned = {one: network for one, network in made.items() if one != ctx.space.teacher}
+    prices = [penalty(one, "blocks", ctx.space) for one in tuned]
+    fast = curve.cheapest_within(list(tuned.values()), prices, longer, LOSS_DB)
     seeds = every_seed(run, fast) if fast and is_whole else []
-    return Curve(made, every_seed(run, best), seeds, every_seed(run, longer))
+    return Curve(tuned, every_seed(run, best), seeds, every_seed(run, longer))
 
 
 def on_file(run: Run) -> Curve | None:
