@@ -48,9 +48,9 @@ def row(**changed: Any) -> dict[str, Any]:
     return ROW | changed
 
 
-def exchange(*rows: dict[str, Any]) -> dict[str, Any]:
+def exchanged(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The content of an exchange file."""
-    return {"schema": FORMAT, "records": list(rows)}
+    return {"schema": FORMAT, "records": list(rows), **more}
 
 
 def taking(ms: float, **changed: Any) -> Record:
@@ -87,10 +87,14 @@ def network(pair: str, architecture: str, ms: float, reference_ms: float) -> dic
 
 
 def put(
-    store: Store, name: str, rows: list[Record], comparisons: list[dict[str, Any]] | None = None
+    store: Store,
+    name: str,
+    rows: list[Record],
+    comparisons: list[dict[str, Any]] | None = None,
+    device: str = "pixel-8",
 ) -> Path:
-    """A manifest of the device `pixel-8`."""
-    path = store.own(artifacts.RESULTS, f"pixel-8/{name}.json")
+    """A manifest of a device."""
+    path = store.own(artifacts.RESULTS, f"{device}/{name}.json")
     made = artifacts.provenance(store.profile, FOLDER, 0, 1.0, 1)
     result = DeviceResult([asdict(one) for one in rows], comparisons or [], 0.1, 1.0, True)
     artifacts.write_manifest(path, STEP, {"what": NETWORKS}, made, result)

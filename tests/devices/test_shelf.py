@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from device_records import (
     BLOCK_MS,
     GLUE_MS,
     TEACHER_BLOCK_MS,
+    network,
     put,
     shelf_store,
     stages,
     taking,
 )
 
+from ensrepro import artifacts
 from ensrepro.config import PAIRS
 from ensrepro.devices import shelf
 from ensrepro.space import RESTORMER, TEACHER
@@ -92,6 +95,41 @@ def test_a_device_that_is_not_on_file_is_refused_with_those_that_are(tmp_path: P
     put(store, "stages-256-t1", stages())
     with pytest.raises(ValueError, match="device is 'pixel-9'; expected one on file: pixel-8"):
         shelf.take(store, "pixel-9")
+
+
+def test_own_and_committed_files_of_a_device_are_read_together_and_own_ones_hide(tmp_path: Path):
+    committed = shelf_store(tmp_path / "repository")
+    put(committed, "stages-256-t1", stages())
+    put(committed, "imported-1", [taking(700.0)])
+    store = replace(shelf_store(tmp_path / "own"), fallback=tmp_path / "repository")
+    put(store, "imported-1", [taking(800.0)])
+    assert shelf.devices_on_file(store) == ["pixel-8"]
+    found = shelf.take(store, "pixel-8")
+    assert shelf.stage_table(found, MAMBAIR).side == 256  # still there
+    assert [r.p50_ms for r in found.records if r.part == "network"] == [800.0]
+
+
+@pytest.mark.parametrize(("cpu", "expected"), [("Zen 9", "zen-9"), ("Xeon", "m9"), ("A 1", "a-1")])
+def test_without_a_name_it_is_this_machine_else_one_that_was_measured(
+    cpu, expected, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(artifacts, "cpu_model", lambda: cpu)
+    store = shelf_store(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no device has been measured; expected one: pyth"):
+        shelf.default(store)
+    put(store, "imported-1", [taking(9.0)], device="a-1")
+    assert shelf.default(store) == "a-1"  # there is nothing else
+    for device in ("m9", "zen-9"):
+        put(store, "stages-256-t1", stages(), device=device)
+    assert shelf.default(store) == expected
+
+
+def test_a_manifest_with_an_impossible_comparison_is_refused(tmp_path: Path):
+    store = shelf_store(tmp_path)
+    bad = network(EDGE.name, "2 2 2 2 2 2 2 2", 9.0, 10.0) | {"high": 0.1}
+    put(store, "networks-256-t1", [taking(10.0)], [bad])
+    with pytest.raises(ValueError, match=r"t1.json, comparison 1, has median=0.9; expected at mo"):
+        shelf.take(store, "pixel-8")
 
 
 def test_a_manifest_with_an_impossible_record_is_refused_by_file_and_field(tmp_path: Path):

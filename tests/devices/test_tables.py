@@ -75,18 +75,6 @@ def test_published_ratios_are_the_paper_s_speed_ups_upside_down():
         assert 1 / rows[f"hybrid for {task}"]["ratio"] == pytest.approx(printed, abs=0.006)
 
 
-def test_imported_networks_have_a_ratio_only_under_equal_conditions(tmp_path: Path):
-    store = shelf_store(tmp_path)
-    own = [
-        taking(400.0),
-        taking(100.0, architecture=DEEP),
-        taking(100.0, architecture=DEEP, threads=4),
-    ]
-    put(store, "imported-1", own)
-    rows = tables.imported_rows(shelf.take(store, "pixel-8"))
-    assert [row["ratio"] for row in rows] == [1.0, 0.25, None]
-
-
 def quality(cost_db: float) -> np.ndarray:
     """PSNR that falls with every block that is not the teacher's, and a little with depth."""
     lost = [
@@ -103,7 +91,11 @@ def test_where_surrogates_are_slower_the_teacher_is_the_whole_front(found):
     assert known.exact == [0]
     assert known.kept() is None
     assert "Nothing on the exact front is faster than the teacher" in tables.proxy_finding(known)
-    assert tables.fastest_within(known, 1.0) == 0
+    assert tables.fastest_within(known, 1.0) == (0, True)
+    assert "at most 1 dB before fine-tuning is `T T T T T T T T`" in tables.fastest_finding(
+        known, 1.0, MAMBAIR
+    )
+    assert tables.share_finding(known).startswith("Of 34,560 architectures 0 are faster")
 
 
 def test_where_every_surrogate_block_is_faster_the_cheapest_is_the_fast_end(found):
@@ -115,9 +107,12 @@ def test_where_every_surrogate_block_is_faster_the_cheapest_is_the_fast_end(foun
     assert known.rank > 0.9
     assert 0.9 < known.kept() <= 1
     # one swap costs 0.12 dB in a stage of three depths, 0.11 in one of two
-    assert tables.fastest_within(known, 0.05) == 0
+    assert tables.fastest_within(known, 0.05) == (0, True)
     fastest = tables.fastest_within(known, 10.0)
-    assert known.points[fastest, 1] == table.latency_ms.min()
+    assert known.points[fastest.number, 1] == table.latency_ms.min()
+    assert tables.n_faster(known) == 34_559  # all but the teacher
+    rows = tables.front_rows(known, EDGE)
+    assert (rows[0]["stages"], rows[0]["ratio"]) == ("T T T T T T T T", 1.0)
 
 
 def test_a_budget_keeps_the_front_within_it(found):
@@ -126,6 +121,18 @@ def test_a_budget_keeps_the_front_within_it(found):
     assert known.points[known.exact, 1].max() <= 200.0
     with pytest.raises(ValueError, match="latency_budget_ms is 3; expected at least 71"):
         tables.tradeoff(quality(0.1), table, EDGE, budget_ms=3.0)
+
+
+def test_where_a_budget_leaves_nothing_near_the_teacher_the_sentence_says_so(found):
+    table = shelf.stage_table(found, EDGE)
+    known = tables.tradeoff(quality(0.1), table, EDGE, budget_ms=200.0)
+    # 447 ms less what is saved per stage: several swaps of at least 0.1 dB are needed for 200 ms
+    best = tables.fastest_within(known, 0.1)
+    assert not best.is_within
+    assert known.points[best.number, 0] == min(known.points[n, 0] for n in known.exact) > 0.1
+    told = tables.fastest_finding(known, 0.1, EDGE)
+    assert told.startswith("Nothing within the latency budget loses at most 0.1 dB")
+    assert RESTORMER.label(RESTORMER.architecture(best.number)) in told
 
 
 def test_psnr_of_another_space_is_refused():

@@ -138,7 +138,7 @@ def profiled(text: str, path: Path) -> Profile:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise ValueError(f"{path} is no profile of AI Hub; {expected}") from None
     if not isinstance(times, list) or not times:
-        raise ValueError(f"{path} has all_inference_times={times!r}; expected at least one time")
+        raise ValueError(f"{path} has no times in all_inference_times; expected a list of them")
     for one in times:
         if not isinstance(one, int | float) or not SHORTEST <= one <= LONGEST:
             raise ValueError(
@@ -197,6 +197,8 @@ def imported(path: Path, kind: str, said: Said, metadata: Metadata | None) -> Ex
     if kind == OWN_FORMAT:
         return handed_on(path, said, metadata)
     form = config.named("format", kind, {**FORMATS, OWN_FORMAT: None})
+    if not records.RESOLUTION.fullmatch(said.resolution):
+        raise ValueError(f"resolution is {said.resolution!r}; expected the image's, as 256x256")
     if form is None or metadata is None:
         raise ValueError(f"model is missing; format {kind} needs the ONNX file that was measured")
     if not path.is_file():
