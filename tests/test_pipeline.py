@@ -12,7 +12,7 @@ import torch
 from device_records import put, shelf_store, stages
 
 from ensrepro import artifacts, pipeline, search
-from ensrepro.devices import measuring
+from ensrepro.devices import shelf
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
@@ -209,30 +209,41 @@ def test_a_notebook_takes_the_device_that_it_names_or_the_first_one(checkout: Pa
         _ = pipeline.start("09_latency", **asked, device="pixel-9").device
 
 
-def test_here_measures_the_stages_of_this_machine_and_nothing_else(checkout, monkeypatch):
-    store = shelf_store(checkout)
-    put(store, "stages-256-t1", stages())
-    asked: list[tuple[str, int, int]] = []
-
-    def get(own: measuring.Asked, _progress: object) -> None:
-        asked.append((own.what, own.side, own.threads))
-        put(store, "stages-256-t2", stages(threads=2), device=measuring.slug(own.device))
-
-    monkeypatch.setattr(artifacts, "cpu_model", lambda: "Zen 9")
-    monkeypatch.setattr(measuring, "get", get)
-    told = {"task": "denoise", "profile": "mini", "threads": 2}
-    assert pipeline.start("09_latency", **told, device="here").device.device == "zen-9"
-    assert asked == [("stages", 256, 2)]
-    # it is on file now, and this machine
-    assert pipeline.start("09_latency", **told, device="").device.device == "zen-9"
-
-
 def test_without_a_device_on_file_a_notebook_says_how_to_measure_one(checkout: Path):
     run = pipeline.start("09_latency", task="denoise", profile="mini", device="")
     with pytest.raises(
         FileNotFoundError, match="no device has been measured; expected one: python"
     ):
         _ = run.device
+
+
+def test_a_device_of_another_family_is_refused(checkout: Path):
+    put(shelf_store(checkout), "stages", stages(pair="uformer-mambair"))
+    asked = {"task": "denoise", "profile": "mini", "device": "pixel-8"}
+    with pytest.raises(ValueError, match="of which nothing of restormer-mambair was measured"):
+        _ = pipeline.start("09_latency", **asked).device
+
+
+def test_stages_of_a_pair_are_read_where_a_device_has_them_else_this_machine_is_measured(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, uformer = shelf_store(checkout), "uformer-mambair"
+    put(store, "stages", stages(), device="a-1")
+    asked = {"task": "denoise", "profile": "mini", "pair": uformer, "device": ""}
+    measured = []
+
+    def this_machine(_store, task, _progress, pair, kinds, *_threads) -> str:
+        measured.append((task, pair, *kinds))
+        put(store, "stages-uformer", stages(pair=uformer), device="zen-9")
+        return "zen-9"
+
+    monkeypatch.setattr(shelf, "this_machine", this_machine)
+    assert pipeline.start("10_uformer", **asked).staged.device == "zen-9"
+    assert measured == [("denoise", uformer, "stages")]
+    assert pipeline.start("10_uformer", **asked).staged.device == "zen-9"
+    assert len(measured) == 1
+    assert pipeline.start("10_uformer", **asked | {"device": "here"}).staged.device == "zen-9"
+    assert len(measured) == 2
 
 
 def test_the_search_of_a_device_has_a_file_of_its_own():

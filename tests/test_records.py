@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -92,3 +93,11 @@ def test_a_comparison_has_the_fields_of_its_schema():
 def test_the_page_has_the_table_of_the_schema(schema):
     columns = [tables.Column(key, key) for key in ("name", "type", "unit", "meaning")]
     assert tables.markdown(records.schema(schema), columns) in PAGE.read_text("utf-8")
+
+
+def test_percentiles_that_the_runs_do_not_show_are_null():
+    one = records.checked(row(p90_ms=None, p99_ms=None), "row")
+    assert (one.p90_ms, one.timing.p50_ms) == (None, 100.0)
+    assert math.isnan(one.timing.p99_ms)
+    with pytest.raises(ValueError, match="has p50_ms=None; expected a number above 0"):
+        records.checked(row(p50_ms=None), "row")

@@ -186,11 +186,13 @@ else:
 # device finds of it, and what is left of the front that the penalty leads to.
 
 # %%
-known = None
+known, wanting = None, missing["stages"]
 if table:
     result = run.search(penalty_table="latency", latency_budget_ms=latency_budget_ms, device=table)
-    known = tables.tradeoff(run.bench.quality[:, 0], table, searched, latency_budget_ms)
     numbers = [result.architectures[i] for i in result.front]
+    wanting = f"The search proposed {result.n_unique} different architectures and found a front of {len(numbers)}; no table of all architectures of {task} is on file, so the exact one is not known."
+if table and run.quality is not None:
+    known = tables.tradeoff(run.quality, table, searched, latency_budget_ms)
     run.show(
         figures.tradeoff(known.points, known.exact, known.by_penalty, numbers),
         "tradeoff",
@@ -198,7 +200,7 @@ if table:
         f"Every architecture of {pair} on this device: PSNR of the small trained networks, latency at the width that was measured.",
     )
 else:
-    say(missing["stages"])
+    say(wanting)
 
 # %%
 columns = [Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("drop", "PSNR drop (dB)", ".3f"),
@@ -217,7 +219,7 @@ if known:
         f"* The search proposed {result.n_unique} different architectures and found a front of {len(numbers)} points, the exact one has {len(known.exact)}."
     )
 else:
-    say(f"Nothing about a search: {missing['stages']}")
+    say(f"Little about a search. {wanting}")
 
 # %% [markdown]
 # ## What is not comparable

@@ -11,6 +11,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ensrepro import artifacts, bench, outlook, study
 from ensrepro.artifacts import Store
 from ensrepro.bench import Bench
@@ -32,6 +35,7 @@ from ensrepro.terminal import Terminal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ensrepro.devices.choosing import Choice
     from ensrepro.devices.shelf import Shelf
     from ensrepro.devices.stage_sums import StageTable
     from ensrepro.devices.whole import Raced
@@ -90,6 +94,13 @@ class Run:
         return borrowed
 
     @cached_property
+    def quality(self) -> NDArray[np.float64] | None:
+        """PSNR of every architecture, dB, (n_architectures,), where its table is on file."""
+        with suppress(FileNotFoundError):
+            return np.asarray(self.bench.quality[:, 0])
+        return None
+
+    @cached_property
     def devices(self) -> Store:
         """Where the latencies of all devices are."""
         from ensrepro.devices import shelf
@@ -97,51 +108,29 @@ class Run:
         own = self.ctx.store
         return shelf.store_of(self.ctx.profile.name, "" if own.fallback is None else own.root)
 
-    def _measured(self, kinds: Sequence[str]) -> str:
-        """The device that the parameter names; `here` measures these kinds of this machine now."""
-        from ensrepro.devices import shelf
-        from ensrepro.devices.subjects import STAGES
+    @cached_property
+    def choice_of_device(self) -> Choice:
+        """What the parameters say of the device."""
+        from ensrepro.devices.choosing import Choice
 
-        name, threads = str(self.parameters.get("device", "")), self.parameters.get("threads", 1)
-        if name != shelf.HERE and (name or not self.ctx.profile.table_of):
-            return name
-        asked = (STAGES,) if name else kinds
-        own = self.ctx.task.name, self.terminal, self.ctx.pair.name
-        return shelf.this_machine(self.devices, *own, asked, int(threads))
+        ctx, given = self.ctx, self.parameters
+        asked = str(given.get("device", "")), int(given.get("threads", 1)), ctx.task.name, ctx.pair
+        return Choice(self.devices, *asked, bool(ctx.profile.table_of), self.terminal)
 
     @cached_property
     def device(self) -> Shelf:
-        """The latencies of the device that the parameter names; `here` measures this machine now.
-
-        Without a name it is this machine or another one on file (`shelf.default`), and in the
-        smallest profile always this machine, measured now.
-        """
-        from ensrepro.devices import shelf
-        from ensrepro.devices.subjects import KINDS
-
-        pair = self.ctx.pair.name
-        name = self._measured(KINDS) or shelf.default(self.devices, pair)
-        return shelf.taken(self.devices, name, pair, self.ctx.task.name)
+        """The latencies of the device that the notebook is about."""
+        return self.choice_of_device.any()
 
     @cached_property
     def staged(self) -> Shelf:
-        """As `device`, but with stages of this pair: this machine, measured now if none has any."""
-        from ensrepro.devices import shelf
-        from ensrepro.devices.subjects import STAGES
-
-        task, pair = self.ctx.task.name, self.ctx.pair.name
-        name = self._measured([STAGES]) or shelf.first(self.devices, pair, [STAGES])
-        if not name:
-            name = shelf.this_machine(self.devices, task, self.terminal, pair, [STAGES])
-        return shelf.taken(self.devices, name, pair, task)
+        """The same, but certainly with the stages of this pair."""
+        return self.choice_of_device.staged()
 
     def raced(self, table: StageTable, architecture: Architecture) -> Raced:
         """A network timed whole, beside its teacher, on an image as that of the stages."""
-        from ensrepro.devices import whole
-
-        label, ctx = self.ctx.space.label(architecture), self.ctx
-        of = ctx.pair, ctx.task.name, label, table.side
-        return whole.get(self.devices, self.staged.device, *of, self.terminal)
+        label = self.ctx.space.label(architecture)
+        return self.choice_of_device.raced(self.staged.device, table, label)
 
     @cached_property
     def study(self) -> StudyResult:

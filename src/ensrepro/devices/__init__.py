@@ -8,6 +8,7 @@
     shelf       the results of all devices on file
     stage_sums  the latency of every architecture, as a search optimizes it
     whole       one network against its teacher, read or timed
+    choosing    which device a notebook is about
     tables      what the records say, as rows
     sections    what a page says of a device
     importing   the output of other tools as records

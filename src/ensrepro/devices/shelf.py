@@ -183,7 +183,7 @@ def first(store: Store, pair: str, kinds: Sequence[str] = KINDS) -> str:
 def default(store: Store, pair: str = DEFAULT_PAIR) -> str:
     """The device to take if none is named; a FileNotFoundError if there is none.
 
-    It is this machine if that was measured, else the first one that was, else the first imported.
+    It is this machine if that is on file, else the first one that was measured, else the first.
     """
     known = devices_on_file(store)
     if not known:
@@ -191,6 +191,9 @@ def default(store: Store, pair: str = DEFAULT_PAIR) -> str:
             "no device has been measured; expected one: python -m ensrepro measure takes about an "
             "hour"
         )
+    own = slug(artifacts.cpu_model())
+    if own in known and about(take(store, own), pair).records:
+        return own
     return first(store, pair) or known[0]
 
 
