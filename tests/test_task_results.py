@@ -8,12 +8,13 @@ import pytest
 
 from ensrepro import artifacts, evaluate, metrics, pipeline
 from ensrepro.config import TASKS
+from ensrepro.figures.distillation import ALIVE_DB
 from ensrepro.samplers import DEFAULT
 from ensrepro.steps import baselines, context, finetune, knee
 
 ROOT = artifacts.repository()
 MARGIN_DB = 1.0  # over the degraded input, on the test photos
-# Stages without which the teacher loses less than 0.05 dB: notebook 3 of the task names them.
+# Stages that are not alive: notebook 3 of the task names them.
 IDLE = {"derain": {"bottleneck", "decoder_3"}}
 
 finished = [
@@ -61,7 +62,7 @@ def test_the_teacher_beats_its_input(task: str):
     mean = finetune.mean_test([*baselines.rows(run.ctx), *run.teacher.result.test])
     assert mean["teacher"] >= mean["input"] + MARGIN_DB
     drops = run.teacher.result.identity_drops
-    assert {name for name, drop in drops.items() if drop < 0.05} == IDLE[task]
+    assert {name for name, drop in drops.items() if drop < ALIVE_DB} == IDLE[task]
 
 
 @each
