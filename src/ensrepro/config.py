@@ -227,7 +227,7 @@ PAIRS = {
         ),
     )
 }
-DEFAULT_PAIR = "restormer-mambair"  # the paper's own
+DEFAULT_PAIR, UFORMER_PAIR, EDGE_PAIR = PAIRS  # the paper's own, its table 6's, ours
 
 # assumption A33: norms and protocols as in the released networks' own tasks; SIDD's is float
 TASKS = {

@@ -93,6 +93,13 @@ def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneRe
     return result, ctx.provenance(seed, started)
 
 
+def load(ctx: Context, job: Job, digest: str) -> UNet:
+    """A fine-tuned hybrid from its weights; a ValueError if they are not of the digest."""
+    net = build(job[0], ctx.shape, ctx.space)
+    context.load(net, ctx.store.weights(job_name(ctx, job)), metadata(ctx, job), digest)
+    return net.eval()
+
+
 def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
     """One fine-tuned hybrid: from its files, or trained now."""
     name = job_name(ctx, job)
@@ -104,9 +111,7 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
         pool=parts.result.digest,
     )
     result = ctx.result(name, FinetuneResult, identity, lambda: make(ctx, base, parts, job))
-    net = build(job[0], ctx.shape, ctx.space)
-    context.load(net, ctx.store.weights(name), metadata(ctx, job), result.digest)
-    return Finetuned(net.eval(), result)
+    return Finetuned(load(ctx, job, result.digest), result)
 
 
 def _worker(ctx: Context, job: Job) -> None:
