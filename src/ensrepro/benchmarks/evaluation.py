@@ -212,7 +212,8 @@ def run(
 
     An incomplete set is refused unless `partial`. Its result has a file of its own, and so has
     LPIPS; rows are taken up by the next evaluation, of more images or of all. `inference` None is
-    the benchmark's own. A finished evaluation is read from its file.
+    the benchmark's own. A finished evaluation is read from its file; where that is of other image
+    files, a ValueError says to move it away.
     """
     benchmark = found.benchmark
     check_fits(benchmark, subject)
