@@ -391,6 +391,11 @@ FIRST = job(RESTORMER.index(numbered(LABEL)), 0)
         ),
         (edited(belonging.FINE_TUNING, "parameters/task", "derain"), "is of another task; run"),
         (edited(belonging.FINE_TUNING, "parameters/profile", "smoke"), "is of another profile"),
+        (edited(belonging.FINE_TUNING, "parameters/pair", "restormer-edge"), "is of another pair"),
+        (  # the teacher with the same extra steps has seeds as the hybrid has
+            edited(belonging.FINE_TUNING, "headline/test/longer", [22.3, 22.2]),
+            "hybrid-00000-s1.json is not there yet",
+        ),
         (
             edited(belonging.KNEE, "headline/candidates", [7]),
             f"has the candidate 7, which is not on the front of {SEARCHED}",
