@@ -95,7 +95,10 @@ def hybrid(ctx: Context) -> Hybrid | None:
     from ensrepro.steps import chosen, finetune
 
     found = chosen.on_file(ctx)
-    if found is None or not ctx.store.weights(finetune.job_name(ctx, found.job)).exists():
+    if found is None:
+        return None
+    name, owner = finetune.job_name(ctx, found.job), finetune.owner(ctx, found.job)
+    if not owner.store.weights(name).exists():
         return None
     return Hybrid(found.architecture, chosen.network(ctx, found))
 

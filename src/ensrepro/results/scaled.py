@@ -110,9 +110,10 @@ def networks(run: Run, made: Outcome) -> dict[str, Tuned]:
     def of(tuned: Sequence[Finetuned]) -> Tuned:
         results = [one.result for one in tuned]
         architecture = run.ctx.space.architecture(results[0].architecture)
-        step = finetune.job_name(run.ctx, (architecture, results[0].seed))
+        job = architecture, results[0].seed
+        store, step = finetune.owner(run.ctx, job).store, finetune.job_name(run.ctx, job)
         rows = {result.seed: result.test for result in results}
-        return Tuned(rows, source_of(run.ctx.store, step, tuple(rows)))
+        return Tuned(rows, source_of(store, step, tuple(rows)))
 
     return {HYBRID: of(made.chosen), ALL_SSM: of([made.all_ssm]), LONGER: of(made.longer)}
 

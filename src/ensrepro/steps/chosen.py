@@ -68,9 +68,10 @@ def on_file(ctx: Context) -> Chosen | None:
         architecture = ctx.space.labeled(content["headline"]["chosen"])
     except (KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} tells of no chosen architecture: {error}") from None
-    manifest = ctx.store.manifest(finetune.job_name(ctx, (architecture, SEED)))
-    if not manifest.exists():
+    job = architecture, SEED
+    if not finetune.is_on_file(ctx, job):
         return None
+    manifest = finetune.owner(ctx, job).store.manifest(finetune.job_name(ctx, job))
     return Chosen(architecture, artifacts.read_json(manifest)["result"]["digest"], path)
 
 
