@@ -41,6 +41,7 @@ from ensrepro.claims.doubt import Range, of_difference
 from ensrepro.claims.records import Cells, Claim, Given
 from ensrepro.claims.sources import Cell
 from ensrepro.config import TASKS
+from ensrepro.figures.distillation import ALIVE_DB
 from ensrepro.space import RESTORMER, Space
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -390,6 +391,11 @@ FIRST = job(RESTORMER.index(numbered(LABEL)), 0)
         ),
         (edited(belonging.FINE_TUNING, "parameters/task", "derain"), "is of another task; run"),
         (edited(belonging.FINE_TUNING, "parameters/profile", "smoke"), "is of another profile"),
+        (edited(belonging.FINE_TUNING, "parameters/pair", "restormer-edge"), "is of another pair"),
+        (  # the teacher with the same extra steps has seeds as the hybrid has
+            edited(belonging.FINE_TUNING, "headline/test/longer", [22.3, 22.2]),
+            "hybrid-00000-s1.json is not there yet",
+        ),
         (
             edited(belonging.KNEE, "headline/candidates", [7]),
             f"has the candidate 7, which is not on the front of {SEARCHED}",
@@ -820,6 +826,11 @@ def test_hybrids_are_compared_alike_in_all_tasks_with_the_teacher_trained_as_lon
         assert len({replace(given, task="") for given in one.values()}) == 1
     assert near["derain"].fields == ("headline/test/hybrid", "headline/test/longer")
     assert {c.given.spread for c in scored} == {"headline/test/hybrid"}  # all seeds of the chosen
+
+
+def test_a_stage_is_idle_for_the_ledger_where_it_is_for_the_notebooks() -> None:
+    lines = [c.given.criterion for c in listed(claims.CLAIMS) if c.check == "better_than_nothing"]
+    assert lines == [ALIVE_DB]
 
 
 HYBRID, TEACHER_ROW = "Ours", "Restormer"

@@ -174,7 +174,7 @@ def test_every_candidate_is_a_job_once_and_so_is_what_they_are_compared_with(che
     assert pipeline.jobs_of(ctx, within) == [others[0], (one, 0), others[1]]
 
 
-def test_seeds_of_the_chosen_architecture_are_those_of_the_profile(checkout):
+def test_seeds_of_an_architecture_are_those_of_the_profile(checkout):
     ctx = pipeline.start("06_finetune", task="denoise", profile="mini").ctx
     result = finetune.FinetuneResult(5, 0, "", 1, 1.0, 2.0, 1.0, [], [], [])
     chosen = finetune.Finetuned(None, result)  # type: ignore[arg-type]

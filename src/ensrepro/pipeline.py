@@ -19,6 +19,7 @@ from ensrepro.artifacts import Store
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
 from ensrepro.outlook import Announcer
+from ensrepro.pages import NOTEBOOK
 from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
 from ensrepro.space import Architecture
@@ -236,7 +237,7 @@ class Run:
     @property
     def manifest(self) -> Path:
         """Where `finish` writes: `out` if given, else among the results."""
-        name = f"{self.notebook}.manifest.json"
+        name = f"{self.notebook}{NOTEBOOK}"
         out = str(self.parameters["out"])
         return Path(out).absolute() / name if out else self.ctx.store.own(artifacts.RESULTS, name)
 
@@ -282,7 +283,11 @@ def jobs_of(ctx: Context, choice: KneeChoice) -> list[Job]:
     return [(architecture, 0) for architecture in dict.fromkeys(architectures)]
 
 
-def seeds_of(ctx: Context, chosen: Finetuned) -> list[Job]:
-    """The chosen architecture with every seed of the profile."""
-    architecture = ctx.space.architecture(chosen.result.architecture)
+def seeds_of(ctx: Context, tuned: Finetuned) -> list[Job]:
+    """The architecture of a fine-tuned network with every seed of the profile.
+
+    It is asked of the chosen hybrid and of the teacher with the same extra steps: a seed gives both
+    the same patches in the same order, so they are compared seed by seed.
+    """
+    architecture = ctx.space.architecture(tuned.result.architecture)
     return [(architecture, seed) for seed in range(ctx.profile.n_seeds)]
