@@ -125,6 +125,8 @@ columns = [
     Column("change", "test (dB)", "+.2f"), Column("least", "lowest", "+.2f"), Column("most", "highest", "+.2f"), Column("n", "seeds", "d"), Column("n_longer", "of the teacher", "d"),
 ]
 show(fast, columns, f"The cheapest hybrid within {curves.LOSS_DB:g} dB on the validation crops (n/a: none). The range of a speed encloses eight rounds of ten.")
+noisy = [row["task"] for row in fast if row["raced"] and row["raced"]["is_noisy"]]
+say(f"**The machine was not quiet** for {', '.join(noisy)}: these speeds are rough." if noisy else "")
 
 # %%
 paper_best = max(1 / row["ratio"] for row in published_rows())
@@ -146,8 +148,7 @@ if ours.fast:
     columns = [Column("name", "edge blocks"), Column("mean", "test (dB)", "+.2f"), Column("low", "lowest", "+.2f"),
                Column("high", "highest", "+.2f"), Column("n", "seeds", "d")]
     show(rows, columns, f"{space.label(architecture)}, against the teacher trained as long, on the test photos.")
-    apart = changes["with a state"].low > changes["without"].high or changes["without"].low > changes["with a state"].high
-    say("The seeds of the two do not overlap." if apart else "The seeds of the two overlap: no difference that these runs could show.")
+    say(curves.verdict(*changes.values()))
 else:
     say("No network of this task is that close to its teacher, so there is none to compare.")
 

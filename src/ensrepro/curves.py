@@ -45,7 +45,7 @@ def of_pair(run: Run, pair: str) -> Run:
     """The same notebook on another pair of the same teacher."""
     other = PAIRS[pair]
     if config.teacher_pair(other) != config.teacher_pair(run.ctx.pair):
-        raise ValueError(f"pair is {pair!r}; expected one that has the teacher of {run.ctx.pair}")
+        raise ValueError(f"pair is {pair!r}; expected one with the teacher of {run.ctx.pair.name}")
     store = replace(run.ctx.store, suffix=other.suffix)
     return replace(run, ctx=replace(run.ctx, pair=other, store=store))
 
@@ -76,9 +76,10 @@ def curve_of(run: Run, is_whole: bool = True) -> Curve:
 
 
 def on_file(run: Run) -> Curve | None:
-    """The networks of a run where nothing may be computed; None where some of seed 0 is missing."""
+    """The networks of a run, nothing computed; None where some of seed 0 is missing."""
+    reading = replace(run, ctx=replace(run.ctx, may_compute=False))
     with suppress(NotOnFileError):
-        return curve_of(run)
+        return curve_of(reading)
     return None
 
 
@@ -108,6 +109,17 @@ def change(seeds: Sequence[Finetuned], longer: Sequence[Finetuned]) -> Change:
     values = [psnr(one) - base for one in seeds]
     mean = float(np.mean(values))
     return Change(mean, float(min(values)), float(max(values)), len(values), len(longer))
+
+
+def verdict(ours: Change, theirs: Change) -> str:
+    """Whether the seeds of two networks tell them apart."""
+    if min(ours.n, theirs.n) < 2:
+        return "One seed each tells nothing of the difference."
+    if ours.low > theirs.high:
+        return "Every seed of the first is above every seed of the second."
+    if theirs.low > ours.high:
+        return "Every seed of the first is **below** every seed of the second."
+    return "The seeds of the two overlap: no difference that these runs could show."
 
 
 def points(run: Run, made: Curve, table: StageTable) -> list[dict[str, Any]]:
