@@ -12,7 +12,7 @@ import torch
 from device_records import put, shelf_store, stages
 
 from ensrepro import artifacts, pipeline, search
-from ensrepro.devices import shelf
+from ensrepro.devices import measuring, shelf
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
@@ -207,6 +207,24 @@ def test_a_notebook_takes_the_device_that_it_names_or_the_first_one(checkout: Pa
     assert pipeline.start("09_latency", **asked, device="pixel-8").device.device == "pixel-8"
     with pytest.raises(ValueError, match="device is 'pixel-9'; expected one on file: pixel-8"):
         _ = pipeline.start("09_latency", **asked, device="pixel-9").device
+
+
+def test_here_measures_the_stages_of_this_machine_and_nothing_else(checkout, monkeypatch):
+    store = shelf_store(checkout)
+    put(store, "stages-256-t1", stages())
+    asked: list[tuple[str, int, int]] = []
+
+    def get(own: measuring.Asked, _progress: object) -> None:
+        asked.append((own.what, own.side, own.threads))
+        put(store, "stages-256-t2", stages(threads=2), device=measuring.slug(own.device))
+
+    monkeypatch.setattr(artifacts, "cpu_model", lambda: "Zen 9")
+    monkeypatch.setattr(measuring, "get", get)
+    told = {"task": "denoise", "profile": "mini", "threads": 2}
+    assert pipeline.start("09_latency", **told, device="here").device.device == "zen-9"
+    assert asked == [("stages", 256, 2)]
+    # it is on file now, and this machine
+    assert pipeline.start("09_latency", **told, device="").device.device == "zen-9"
 
 
 def test_without_a_device_on_file_a_notebook_says_how_to_measure_one(checkout: Path):

@@ -98,5 +98,11 @@ def test_imported_files_of_all_devices_are_found_and_measured_ones_are_not(tmp_p
     assert [(row["device"], row["ms"]) for row in rows] == [("Pixel 8", 400.0), ("Pixel 9", 300.0)]
 
 
+def test_a_row_names_the_family_of_the_surrogates():
+    own = [taking(9.0), taking(8.0, pair=EDGE, architecture=SHALLOW), taking(7.0, pair="a-b")]
+    families = {row["ms"]: row["family"] for row in imports.rows([Exchange(own, [])])}
+    assert families == {9.0: "teacher", 8.0: "edge", 7.0: "a-b"}
+
+
 def test_nothing_imported_is_no_row():
     assert imports.rows([]) == []

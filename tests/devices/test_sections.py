@@ -27,11 +27,11 @@ def test_a_phone_with_whole_networks_lacks_all_else(tmp_path: Path):
     told = sections.missing(found, MAMBAIR, 1)
     assert told == {
         "blocks": "pixel-8 has no single blocks on 1 threads; `python -m ensrepro measure "
-        "--threads 1 --what blocks` measures them there.",
+        "--threads 1 --what blocks`, run on it, measures them.",
         "stages": "pixel-8 has no stages on 1 threads; `python -m ensrepro measure "
-        "--threads 1 --what stages` measures them there.",
+        "--threads 1 --what stages`, run on it, measures them.",
         "networks": "pixel-8 has no networks on 1 threads that took turns with their teacher; "
-        "`python -m ensrepro measure --threads 1 --what networks` measures them there.",
+        "`python -m ensrepro measure --threads 1 --what networks`, run on it, measures them.",
     }
     assert sections.described(found, 1) == (
         "It has nothing on 1 threads; threads on file: unknown."

@@ -20,6 +20,7 @@ from ensrepro.records import NETWORK, Comparison, Record
 
 BY_ROUND, OF_MEDIANS = "round by round", "of medians"
 REFERENCE, NO_TEACHER = "the reference", "no teacher under the same conditions"
+TEACHER = "teacher"
 MEASURES = {  # fields in which two records of one network under the same conditions may differ
     *("p50_ms", "p90_ms", "p99_ms", "n", "seconds", "drift", "load", "peak_memory_mib"),
     *("source", "created"),
@@ -42,6 +43,13 @@ def is_teacher(record: Record, pair: str) -> bool:
     own = PAIRS[pair]
     label = own.space.label(own.space.teacher)
     return record.architecture == label and record.pair in (pair, config.teacher_pair(own).name)
+
+
+def family(record: Record) -> str:
+    """Of its surrogates: `teacher` where there are none, its pair where that is not ours."""
+    if is_teacher(record, record.pair):
+        return TEACHER
+    return PAIRS[record.pair].efficient if record.pair in PAIRS else record.pair
 
 
 def standing(
@@ -86,7 +94,7 @@ def rows(files: Sequence[Exchange]) -> list[dict[str, Any]]:
         found.append(
             {
                 "device": one.device,
-                "family": PAIRS[one.pair].efficient if one.pair in PAIRS else one.pair,
+                "family": family(one),
                 "task": one.task,
                 "architecture": one.architecture,
                 "width": one.width,

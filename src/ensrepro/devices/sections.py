@@ -98,6 +98,6 @@ def missing(found: Shelf, pair: Pair, threads: int) -> dict[str, str]:
     }
     command = f"python -m ensrepro measure --threads {threads} --what"
     return {
-        kind: what and f"{what}; `{command} {kind}` measures them there."
+        kind: what and f"{what}; `{command} {kind}`, run on it, measures them."
         for kind, what in lacks.items()
     }
