@@ -34,7 +34,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search whose candidates are taken
 out = ""  # folder for what this notebook writes; empty: the repository's results
-pair = "restormer-mambair"  # the two families: or uformer-mambair, restormer-edge
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 
 # %%
 from functools import partial
