@@ -33,7 +33,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the surrogate that is distilled here
 out = ""  # folder for what this notebook writes; empty: the repository's results
-pair = "restormer-mambair"  # the two families: or uformer-mambair, restormer-edge
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 stage = "encoder_3"  # the stage whose surrogate is distilled here
 depth = 2  # its number of state-space blocks
 

@@ -34,7 +34,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search whose candidates are taken
 out = ""  # folder for what this notebook writes; empty: the repository's results
-pair = "restormer-mambair"  # the two families: or uformer-mambair, restormer-edge
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 
 # %%
 from functools import partial
@@ -165,9 +165,9 @@ show(
 # ## Look at it
 
 # %%
-pair = run.ctx.test[0]
-side = min(128, *pair.clean.shape[:2])
-top, left = (pair.clean.shape[0] - side) // 2, (pair.clean.shape[1] - side) // 2
+photo = run.ctx.test[0]
+side = min(128, *photo.clean.shape[:2])
+top, left = (photo.clean.shape[0] - side) // 2, (photo.clean.shape[1] - side) // 2
 restorers = {
     "degraded": evaluate.degraded,
     **{kind: baselines.METHODS[kind] for kind in ("nlm",) if kind in scores},
@@ -175,20 +175,20 @@ restorers = {
     "hybrid": partial(evaluate.restore, best.net),
     "all_ssm": partial(evaluate.restore, all_ssm.net),
 }
-images = {kind: restorer(pair.degraded) for kind, restorer in restorers.items()}
+images = {kind: restorer(photo.degraded) for kind, restorer in restorers.items()}
 
 # %%
 crops = [
     figures.Crop(kind, image[top : top + side, left : left + side],
-                 metrics.psnr(image, pair.clean, run.ctx.task.protocol))
+                 metrics.psnr(image, photo.clean, run.ctx.task.protocol))
     for kind, image in images.items()
 ]
-crops.append(figures.Crop("clean", pair.clean[top : top + side, left : left + side]))
+crops.append(figures.Crop("clean", photo.clean[top : top + side, left : left + side]))
 run.show(
     figures.photos([crops]),
     "photos",
-    f"The same crop of the photo {pair.name}: degraded, restored by {', '.join(list(restorers)[1:])}, and clean.",
-    f"A crop of the test photo {pair.name}; PSNR over the whole photo.",
+    f"The same crop of the photo {photo.name}: degraded, restored by {', '.join(list(restorers)[1:])}, and clean.",
+    f"A crop of the test photo {photo.name}; PSNR over the whole photo.",
 )
 
 # %% [markdown]
@@ -241,7 +241,7 @@ say(
 # :class: dropdown
 #
 #     for protocol in ("sidd", "matlab_rgb", "derain_y"):
-#         print(protocol, metrics.psnr(images["teacher"], pair.clean, protocol), metrics.ssim(images["teacher"], pair.clean, protocol))
+#         print(protocol, metrics.psnr(images["teacher"], photo.clean, protocol), metrics.ssim(images["teacher"], photo.clean, protocol))
 #
 # Luma alone is easier to restore than color, so `derain_y` flatters. A SIDD number is float, unquantized, RGB: only `sidd` may stand
 # beside it, and only on SIDD's own images.
