@@ -12,7 +12,7 @@ import torch
 from device_records import put, shelf_store, stages
 
 from ensrepro import artifacts, pipeline, search
-from ensrepro.devices import measuring, shelf
+from ensrepro.devices import shelf
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
