@@ -10,7 +10,7 @@ import pytest
 
 from ensrepro import artifacts, records
 from ensrepro.artifacts import Store
-from ensrepro.devices import asking, measuring, quietness, subjects
+from ensrepro.devices import asking, commands, measuring, quietness, subjects
 from ensrepro.devices.asking import Asked
 from ensrepro.devices.measuring import FOLDER
 from ensrepro.devices.subjects import BLOCKS, NETWORKS, STAGES, Group
@@ -211,6 +211,27 @@ def test_every_kind_is_timed_in_ten_rounds_but_networks_on_large_images():
 def test_sides_are_those_that_the_networks_take(pair, expected):
     assert asking.sides(BLOCKS, "mini", pair) == expected
     assert asking.sides(BLOCKS, "smoke", pair) == ({"uformer-mambair": 128}.get(pair, 32),)
+
+
+def test_the_command_measures_a_family_network_by_network_and_tells_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(quietness, "others_running", lambda: 1.0)
+    monkeypatch.setattr(quietness, "load_average", lambda: 1.25)
+    monkeypatch.setattr(measuring, "measured", lambda own, group: ([], []))
+    store = Store("smoke", FOLDER, tmp_path)
+    done = commands.measure(store, what=NETWORKS, pair="uformer-mambair", device=DEVICE)
+    start = f"networks-uformer-denoise-128-t1-onnxruntime-{measuring.version()}-uformer-mambair"
+    assert [one.path.stem for one in done] == [
+        f"{start}-1-2-8-8-2-8-8-2-1",
+        f"{start}-1-2-2-2-2-2-2-2-1",
+    ]
+    assert all(one.path.exists() for one in done)
+    assert commands.quietness(1.0, 1.25, False) == (
+        "the machine was NOT quiet: 1.0 other processes running before, load average 1.25 "
+        "meanwhile; ratios hold roughly, milliseconds do not"
+    )
+    assert commands.quietness(None, 1.25, None).startswith("the system does not tell its load")
 
 
 @pytest.mark.parametrize(
