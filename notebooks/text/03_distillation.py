@@ -153,13 +153,14 @@ show(rows, columns, f"The pool of {len(rows)} surrogates of {family}, measured: 
 # ## What to notice
 
 # %%
-living = [row for row in rows if row["stage"] not in dead]
+living = [row for row in rows if row["stage"] not in dead] or rows
+whose = "the stages that are alive" if len(dead) < len(drops) else "all stages, none of which is alive"
 error = np.array([row["relative_error"] for row in living])
 drop = np.array([row["psnr_drop"] for row in living])
 ranks = np.corrcoef(error.argsort().argsort(), drop.argsort().argsort())[0, 1]
 worst, kindest = living[int(drop.argmax())], living[int(drop.argmin())]
 say(
-    f"* Among the stages that are alive, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
+    f"* Among {whose}, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
     f"{kindest['stage']} with {kindest['depth']} ({kindest['psnr_drop']:.3f} dB).\n"
     f"* Over their surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
     "its own stage's features, a decibel is not: only within a stage need the two agree.\n"
