@@ -18,7 +18,7 @@
 # %% [markdown]
 # # 14 · A surrogate for CPUs
 #
-# **Adds** what the paper's premise asks for on a computer's CPU: the same teacher, the same distillation, search and fine-tuning, but with the [edge block](../book/edge_block.md)
+# **Adds** what the paper's premise (section 4.1) asks for on a computer's CPU: the same teacher, the same distillation, search and fine-tuning, but with the [edge block](../book/edge_block.md)
 # in MambaIR's place. No part of the paper does this.
 #
 # **Question.** How fast can a hybrid be at a given loss of PSNR, once its blocks are really cheaper than those they replace? And is it the state of these blocks
