@@ -181,3 +181,32 @@ def test_what_was_tried_names_the_stages_that_stayed_idle():
     assert (row["task"], row["what"]) == ("derain", "a veil of up to a fifth of the light")
     assert row["idle"] == "encoder_3 -0.55, bottleneck -0.03"  # as the committed manifest has them
     assert "decoder_3" in across.tried_rows(runs, 0.1)[0]["idle"]
+
+
+def test_only_idle_stages_are_asked_again_of_the_teacher_that_was_trained_longer(monkeypatch):
+    ctx = SimpleNamespace(space=RESTORMER, validation=[], task=TASKS["derain"])
+    drops = {"encoder_1": 9.0, "bottleneck": -0.01, "decoder_3": 0.02}
+    teacher = SimpleNamespace(result=SimpleNamespace(identity_drops=drops))
+    asked = []
+
+    def finetuned(jobs):
+        asked.extend(jobs)
+        return [SimpleNamespace(net="longer")]
+
+    def missing(jobs):
+        raise NotOnFileError("not trained")
+
+    def identity_drops(net, pairs, protocol):
+        assert (net, protocol) == ("longer", TASKS["derain"].protocol)
+        return {"encoder_1": 8.0, "bottleneck": 0.07, "decoder_3": -0.03}
+
+    monkeypatch.setattr(evaluate, "identity_drops", identity_drops)
+    runs = {
+        "derain": SimpleNamespace(ctx=ctx, teacher=teacher, finetuned=finetuned),
+        "deblur": SimpleNamespace(ctx=ctx, teacher=teacher, finetuned=missing),
+    }
+    assert across.longer_rows(runs, 0.05) == [
+        {"task": "derain", "stage": "bottleneck", "teacher": -0.01, "longer": 0.07},
+        {"task": "derain", "stage": "decoder_3", "teacher": 0.02, "longer": -0.03},
+    ]
+    assert asked == [(RESTORMER.teacher, 0)]

@@ -79,7 +79,12 @@ def test_every_value_is_known_by_its_own_name():
         assert all(value.name == name for name, value in table.items())
     assert list(PROFILES) == ["smoke", "mini", "small", "paper"]
     assert "denoise" in TASKS
-    assert list(PAIRS) == ["restormer-mambair", "uformer-mambair", "restormer-edge"]
+    assert list(PAIRS) == [
+        "restormer-mambair",
+        "uformer-mambair",
+        "restormer-edge",
+        "restormer-stateless",
+    ]
     assert next(iter(PAIRS)) == DEFAULT_PAIR
 
 
@@ -90,6 +95,7 @@ def test_the_pairs_have_the_spaces_of_their_teachers_and_folders_of_their_own():
         "restormer-mambair": (34_560, 22),
         "uformer-mambair": (20_000, 21),
         "restormer-edge": (34_560, 22),
+        "restormer-stateless": (34_560, 22),
     }
     assert PAIRS[DEFAULT_PAIR].suffix == ""  # its results were there before there were pairs
     assert len({pair.suffix for pair in PAIRS.values()}) == len(PAIRS)
@@ -97,10 +103,11 @@ def test_the_pairs_have_the_spaces_of_their_teachers_and_folders_of_their_own():
 
 def test_pairs_that_share_a_teacher_have_the_same_family_and_sizes():
     shared = {p.name: teacher_pair(p).name for p in PAIRS.values() if p.teacher_of}
-    assert shared == {"restormer-edge": "restormer-mambair"}
+    assert shared == dict.fromkeys(["restormer-edge", "restormer-stateless"], "restormer-mambair")
     for name, other in shared.items():
-        pair = replace(PAIRS[other], name=name, efficient="edge", suffix="-edge", teacher_of=other)
-        assert pair == PAIRS[name]
+        kind = name.removeprefix("restormer-")
+        own = {"name": name, "efficient": kind, "suffix": f"-{kind}", "teacher_of": other}
+        assert replace(PAIRS[other], **own) == PAIRS[name]
     assert teacher_pair(PAIRS["uformer-mambair"]) == PAIRS["uformer-mambair"]
 
 

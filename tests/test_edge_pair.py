@@ -107,3 +107,22 @@ def test_what_is_on_file_is_found_again(made, checkout, monkeypatch):
     monkeypatch.setattr(evaluate, "measure", None)
     assert again.search("exact-ehvi") == made.search
     assert files(checkout) == before
+
+
+def test_the_teacher_that_is_trained_longer_is_one_for_all_its_pairs(made, checkout):
+    job, before = (RESTORMER.teacher, 0), files(checkout)
+    (longer,) = made.run.finetuned([job])
+    written = {
+        path
+        for path in files(checkout).keys() - before.keys()
+        if not path.startswith("checkpoints/")
+    }
+    name = finetune.job_name(made.run.ctx, job)
+    assert written == {
+        f"weights/smoke/denoise/{name}.safetensors",
+        f"results/smoke/denoise/{name}.json",
+    }
+    other = started(OTHER)
+    assert finetune.is_on_file(other.ctx, job)
+    found = finetune.get(other.ctx, other.teacher, made.run.pool, job)
+    assert found.result == longer.result

@@ -128,8 +128,8 @@ def checkout(tmp_path, monkeypatch):
 def test_a_pair_without_a_teacher_is_told_with_those_that_have_one(checkout):
     path = Path("teacher.safetensors")
     on_file = (
-        "in profile mini are trained: restormer-mambair (denoise, derain), "
-        "uformer-mambair (denoise), restormer-edge (denoise, derain)"
+        "in profile mini are trained: restormer-mambair, restormer-edge, restormer-stateless "
+        "(denoise, derain), uformer-mambair (denoise)"
     )
     assert str(weights.no_teacher(path, "derain", "mini", "uformer-mambair")) == (
         "teacher.safetensors does not exist; expected a trained teacher of uformer-mambair for "

@@ -107,6 +107,17 @@ if tried:
     show(tried, columns, "Teachers given up for those above: the same recipe on another degradation. Below zero, the teacher is better without the stage.")
 
 # %% [markdown]
+# More steps are the other thing to try. [Notebook 6](06_finetune.ipynb) trains each teacher on, as long as its hybrids are fine-tuned.
+
+# %%
+longer = across.longer_rows(across.with_pool(runs), ALIVE_DB)
+columns = [Column("task", "task"), Column("stage", "idle stage"), Column("teacher", "teacher (dB)", "+.3f"), Column("longer", "trained longer (dB)", "+.3f")]
+if longer:
+    show(longer, columns, "What the teacher loses without each of its idle stages, as it is used here and trained on.")
+    n_awake = sum(row["longer"] >= ALIVE_DB for row in longer)
+    say(f"Of {len(longer)} idle stages {n_awake} {'wakes' if n_awake == 1 else 'wake'} when the teacher is trained on.")
+
+# %% [markdown]
 # ## The surrogates
 
 # %%

@@ -120,6 +120,26 @@ def tried_rows(runs: Mapping[str, Run], alive_db: float) -> list[dict[str, Any]]
     return rows
 
 
+def longer_rows(runs: Mapping[str, Run], alive_db: float) -> list[dict[str, Any]]:
+    """A row for each idle stage of a teacher that was also trained longer: does it wake?
+
+    Keys: task, stage, teacher and longer (what each loses without the stage, dB).
+    """
+    rows = []
+    for task, run in runs.items():
+        before = run.teacher.result.identity_drops
+        idle = [stage for stage, drop in before.items() if drop < alive_db]
+        with suppress(NotOnFileError):
+            (longer,) = run.finetuned([(run.ctx.space.teacher, 0)])
+            ctx = run.ctx
+            after = evaluate.identity_drops(longer.net, ctx.validation, ctx.task.protocol)
+            rows += [
+                {"task": task, "stage": stage, "teacher": before[stage], "longer": after[stage]}
+                for stage in idle
+            ]
+    return rows
+
+
 def means(run: Run) -> dict[str, float]:
     """Mean test PSNR (dB) of the degraded `input` and of the `teacher`."""
     given = run.ctx.rows("input", evaluate.degraded)

@@ -216,18 +216,19 @@ PAPER = Profile(
 
 PROFILES = {profile.name: profile for profile in (SMOKE, MINI, SMALL, PAPER)}
 
+DEFAULT_PAIR = "restormer-mambair"  # the paper's own
+_EDGE = Pair(
+    *("restormer-edge", "restormer", "edge", RESTORMER, 8, 48, "-edge"), teacher_of=DEFAULT_PAIR
+)
 PAIRS = {
     pair.name: pair
     for pair in (
-        Pair("restormer-mambair", "restormer", "mambair", RESTORMER, 8, 48, ""),
+        Pair(DEFAULT_PAIR, "restormer", "mambair", RESTORMER, 8, 48, ""),
         Pair("uformer-mambair", "uformer", "mambair", UFORMER, 128, 32, "-uformer"),
-        Pair(
-            *("restormer-edge", "restormer", "edge", RESTORMER, 8, 48, "-edge"),
-            teacher_of="restormer-mambair",
-        ),
+        _EDGE,
+        replace(_EDGE, name="restormer-stateless", efficient="stateless", suffix="-stateless"),
     )
 }
-DEFAULT_PAIR = "restormer-mambair"  # the paper's own
 
 # assumption A33: norms and protocols as in the released networks' own tasks; SIDD's is float
 TASKS = {

@@ -94,8 +94,7 @@ def of_pool(ctx: Context) -> list[Missing]:
 
 def of_jobs(ctx: Context, jobs: Sequence[Job]) -> list[Missing]:
     """The hybrids among these that have to be fine-tuned, several at a time."""
-    names = [finetune.job_name(ctx, job) for job in jobs]
-    n_missing = sum(not ctx.store.manifest(name).exists() for name in names)
+    n_missing = sum(not finetune.is_on_file(ctx, job) for job in jobs)
     if not n_missing:
         return []
     each = timed(ctx, "hybrid-*-s*")

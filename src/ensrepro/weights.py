@@ -65,13 +65,15 @@ def save_weights(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> N
 
 
 def trained(profile: str) -> list[str]:
-    """The pairs whose teachers lie in the repository, each with the tasks in brackets."""
-    found = []
+    """The pairs whose teachers lie in the repository, and the tasks of each teacher in brackets."""
+    sharing: dict[str, list[str]] = {}  # suffix of a teacher's folders -> its pairs
     for name, pair in config.PAIRS.items():
-        suffix = config.teacher_pair(pair).suffix
+        sharing.setdefault(config.teacher_pair(pair).suffix, []).append(name)
+    found = []
+    for suffix, pairs in sharing.items():
         stores = [Store(profile, t, artifacts.repository(), suffix=suffix) for t in config.TASKS]
         tasks = [store.task for store in stores if store.weights("teacher").exists()]
-        found += [f"{name} ({', '.join(tasks)})"] if tasks else []
+        found += [f"{', '.join(pairs)} ({', '.join(tasks)})"] if tasks else []
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 
 from ensrepro.erf import gradient_maps
 from ensrepro.models import edge
-from ensrepro.models.edge import EdgeBlock, EdgeBlockShape, EdgeShape, Recurrence
+from ensrepro.models.edge import EdgeBlock, EdgeBlockShape, EdgeShape, Recurrence, StatelessShape
 from ensrepro.models.hybrid import build
 from ensrepro.space import RESTORMER
 
@@ -232,3 +233,12 @@ def test_bad_shapes_are_refused():
         EdgeShape(width=8, edge=EdgeBlockShape(group_parts=3))
     with pytest.raises(ValueError, match=r"^channels is 12; expected a multiple of group_size, 8"):
         EdgeBlock(12, 8)
+
+
+def test_the_control_has_the_parameters_of_the_edge_hybrid_and_no_state():
+    shape, control = EdgeShape(width=8), StatelessShape(width=8)
+    assert control.edge == replace(shape.edge, has_state=False)
+    stage = RESTORMER.stage("encoder_1")
+    own, other = shape.surrogate_stage(stage, 2), control.surrogate_stage(stage, 2)
+    assert [p.shape for p in own.parameters()] == [p.shape for p in other.parameters()]
+    assert {block.has_state for block in other} == {False}

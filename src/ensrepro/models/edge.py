@@ -218,3 +218,10 @@ class EdgeShape(NetworkShape):
                 for position in range(first, first + depth)
             )
         )
+
+
+@dataclass(frozen=True)
+class StatelessShape(EdgeShape):
+    """The control: the same blocks with the same parameters, whose state is what came in last."""
+
+    edge: EdgeBlockShape = EdgeBlockShape(has_state=False)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair, Profile, Task
-from ensrepro.models.edge import EdgeShape
+from ensrepro.models.edge import EdgeShape, StatelessShape
 from ensrepro.models.restormer import NetworkShape
 from ensrepro.models.uformer import UformerShape
 from ensrepro.space import RESTORMER, TEACHER, Space, Stage
@@ -65,6 +65,7 @@ SHAPES: dict[tuple[str, str], type[Shape]] = {
     ("restormer", "mambair"): NetworkShape,
     ("uformer", "mambair"): UformerShape,
     ("restormer", "edge"): EdgeShape,
+    ("restormer", "stateless"): StatelessShape,
 }
 
 

@@ -76,9 +76,10 @@ def networks(run: Run, made: Outcome) -> dict[str, tuple[list[TestRows], Source]
     def of(tuned: Sequence[Finetuned]) -> tuple[list[TestRows], Source]:
         results = [one.result for one in tuned]
         architecture = run.ctx.space.architecture(results[0].architecture)
-        step = finetune.job_name(run.ctx, (architecture, results[0].seed))
+        job = architecture, results[0].seed
+        store, step = finetune.owner(run.ctx, job).store, finetune.job_name(run.ctx, job)
         seeds = tuple(result.seed for result in results)
-        return [result.test for result in results], source_of(run.ctx.store, step, seeds)
+        return [result.test for result in results], source_of(store, step, seeds)
 
     return {HYBRID: of(made.chosen), ALL_SSM: of([made.all_ssm]), LONGER: of([made.longer])}
 

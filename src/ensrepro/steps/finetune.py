@@ -58,6 +58,11 @@ def job_name(ctx: Context, job: Job) -> str:
     return f"hybrid-{ctx.space.index(architecture):05d}-s{seed}"
 
 
+def owner(ctx: Context, job: Job) -> Context:
+    """The context that a job's files belong to; the teacher's own is shared by all its pairs."""
+    return teacher.of_teacher(ctx) if job[0] == ctx.space.teacher else ctx
+
+
 def metadata(ctx: Context, job: Job) -> dict[str, str]:
     """What the weights file says of itself."""
     return {
@@ -95,13 +100,13 @@ def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneRe
 
 def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
     """One fine-tuned hybrid: from its files, or trained now."""
-    name = job_name(ctx, job)
+    name, ctx = job_name(ctx, job), owner(ctx, job)
     identity = ctx.identity(
         schedule=asdict(ctx.profile.finetune),
         seed=job[1],
         architecture=list(job[0]),
         teacher=base.result.digest,
-        pool=parts.result.digest,
+        pool="" if job[0] == ctx.space.teacher else parts.result.digest,  # nothing of it is in it
     )
     result = ctx.result(name, FinetuneResult, identity, lambda: make(ctx, base, parts, job))
     net = build(job[0], ctx.shape, ctx.space)
@@ -116,6 +121,11 @@ def _worker(ctx: Context, job: Job) -> None:
         get(ctx, base, pool.get(ctx, base), job)
 
 
+def is_on_file(ctx: Context, job: Job) -> bool:
+    """Whether a job's manifest exists."""
+    return owner(ctx, job).store.manifest(job_name(ctx, job)).exists()
+
+
 def get_many(
     ctx: Context,
     base: Teacher,
@@ -124,7 +134,7 @@ def get_many(
     progress: Progress | None = None,
 ) -> Iterator[Finetuned]:
     """Several fine-tuned hybrids, in order; those that are missing are trained in parallel."""
-    missing = [job for job in jobs if not ctx.store.manifest(job_name(ctx, job)).exists()]
+    missing = [job for job in jobs if not is_on_file(ctx, job)]
     if missing and ctx.may_compute:
         context.side_by_side(ctx, partial(_worker, ctx), missing, "fine-tune", progress)
     for job in jobs:
