@@ -33,7 +33,7 @@ def test_own_and_committed_files_of_a_device_are_read_together_and_own_ones_hide
     put(store, "imported-1", [taking(800.0)])
     assert shelf.devices_on_file(store) == ["pixel-8"]
     found = shelf.take(store, "pixel-8")
-    assert len([r for r in found.records if r.part == "bottleneck"]) == 9  # still there
+    assert any(r.part == "bottleneck" for r in found.records)  # still there
     assert [r.p50_ms for r in found.records if r.part == "network"] == [800.0]
 
 
@@ -82,7 +82,7 @@ def test_what_is_about_a_pair_is_its_family_s_and_its_noise(tmp_path: Path):
     assert {row["pair"] for row in kept.comparisons} == {"uformer-mambair"}
     assert kept.noisy == ["stages-uformer-denoise-256-t1-onnxruntime-1.20.0"]
     both = shelf.about(found, EDGE.name, "denoise")
-    assert {r.pair for r in both.records} == {MAMBAIR.name, EDGE.name}
+    assert {r.pair for r in both.records} == {MAMBAIR.name, EDGE.name, "restormer-stateless"}
 
 
 def test_a_device_without_anything_of_a_family_is_refused(tmp_path: Path):
