@@ -122,7 +122,8 @@ def test_the_numbers_of_the_glossary_are_those_of_the_code() -> None:
 def test_the_short_names_of_stages_are_those_in_the_tables_of_the_notebooks() -> None:
     page = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
     names = re.findall(r"(?m)^\| `(\w+)` \| `(\w+)` \|$", page)
-    assert [name for _, name in names] == [stage.name for stage in RESTORMER.stages]
+    assert names == [(stage.short, stage.name) for stage in RESTORMER.stages]
+    assert RESTORMER.heading == "e1 e2 e3 bt d3 d2 d1 rf"
     heading = " ".join(short for short, _ in names)
     tables = re.findall(r'Column\("stages", "([^"]+)"\)', prose())
     assert set(tables) == {heading}

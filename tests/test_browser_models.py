@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensrepro import artifacts, config, data, export
+from ensrepro import artifacts, config, data, export, pages
 from ensrepro.figures import style
 from ensrepro.space import RESTORMER
 from ensrepro.steps import context, finetune
@@ -142,8 +142,10 @@ def test_a_trained_edge_hybrid_takes_the_place_of_the_random_one(tmp_path: Path)
     content = manifest | {"result": result | {"digest": context.digest(net)}}
     path = ctx.store.own(artifacts.RESULTS, f"{name}.json")
     artifacts.write_bytes(path, json.dumps(content).encode())
-    told = {"headline": {"chosen": ctx.space.label(architecture)}}
-    told_at = ctx.store.own(artifacts.RESULTS, browser_models.CHOICE)
+    place = {"task": "denoise", "profile": "mini", "pair": "restormer-edge"}
+    told = {"notebook": "06_finetune", "parameters": place, "finished": "", "provenance": {}}
+    told |= {"headline": {"chosen": ctx.space.label(architecture)}}
+    told_at = pages.manifest(ctx.store, "06_finetune")
     artifacts.write_bytes(told_at, json.dumps(told).encode())
     *_, edge = browser_models.networks(tmp_path, "mini", "denoise")
     assert edge.entry()["weights"] == "trained"

@@ -41,6 +41,7 @@ from ensrepro.claims.doubt import Range, of_difference
 from ensrepro.claims.records import Cells, Claim, Given
 from ensrepro.claims.sources import Cell
 from ensrepro.config import TASKS
+from ensrepro.figures.distillation import ALIVE_DB
 from ensrepro.space import RESTORMER, Space
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -390,6 +391,11 @@ FIRST = job(RESTORMER.index(numbered(LABEL)), 0)
         ),
         (edited(belonging.FINE_TUNING, "parameters/task", "derain"), "is of another task; run"),
         (edited(belonging.FINE_TUNING, "parameters/profile", "smoke"), "is of another profile"),
+        (edited(belonging.FINE_TUNING, "parameters/pair", "restormer-edge"), "is of another pair"),
+        (  # the teacher with the same extra steps has seeds as the hybrid has
+            edited(belonging.FINE_TUNING, "headline/test/longer", [22.3, 22.2]),
+            "hybrid-00000-s1.json is not there yet",
+        ),
         (
             edited(belonging.KNEE, "headline/candidates", [7]),
             f"has the candidate 7, which is not on the front of {SEARCHED}",
@@ -577,6 +583,16 @@ def timed(teacher_ms: float, surrogate_ms: float) -> dict[str, Any]:
     return {**CHOSEN, **told(x=0.1), "ens-bench.json": bench(teacher_ms, surrogate_ms)}
 
 
+TURNS = Given(
+    file=ANY, fields=("headline/m", "headline/l", "headline/h", "headline/n"), criterion=10
+)
+
+
+def in_turns(low: float, high: float, rounds: int = 10) -> dict[str, Any]:
+    """So many times as long as the reference."""
+    return told(m=(low + high) / 2, l=low, h=high, n=rounds)
+
+
 def tuned(*gains: float) -> dict[str, Any]:
     """Candidates with these gains; the first has a second seed, which gains 0.2 dB."""
     files: dict[str, Any] = searched(*range(1, 1 + len(gains)))
@@ -635,6 +651,7 @@ THREE_WAYS: dict[str, tuple[Given, Files, Files, Files]] = {
         tuned(0.3, -0.1),
     ),
     "chosen_is_faster": (ONE, timed(10.0, 9.0), timed(10.0, 12.0), timed(10.0, 9.5)),
+    "takes_less_time": (TURNS, in_turns(0.5, 0.6), in_turns(1.9, 2.1), in_turns(0.9, 1.1)),
     "beats_random": (
         Given(fields=("paper-ehvi", "random")),
         {"study.json": runs(paper_ehvi=[0.9, 0.86], random=[0.8, 0.85])},
@@ -698,6 +715,27 @@ def test_a_check_of_results_can_say_yes_and_no_and_that_it_cannot_tell(
         assert finding.facts
         with pytest.raises(NotMeasuredError):
             RESULT_CHECKS[name](given, Sources("mini", tmp_path))
+
+
+def test_a_few_rounds_in_turns_decide_nothing_however_clear(tmp_path: Path) -> None:
+    finding = measured.takes_less_time(TURNS, results(tmp_path, in_turns(0.1, 0.2, rounds=9)))
+    assert finding.holds is None
+    assert "in 9 rounds, of which a verdict takes 10" in finding.because
+
+
+def test_a_hybrid_chosen_as_faster_can_be_contradicted_by_its_own_timing(tmp_path: Path) -> None:
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "uformer-pair-is-faster")
+    told_slower = {"ratio": 1.3, "low": 1.2, "high": 1.4, "rounds": 10, "sum_ratio": 0.9}
+    fields = {f"headline/latency/{name}": value for name, value in told_slower.items()}
+    content = manifest(belonging.UFORMER)
+    put(content, fields)
+    content["parameters"]["pair"] = "uformer-mambair"
+    path = tmp_path / artifacts.RESULTS / "mini" / "denoise-uformer" / belonging.UFORMER
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    one = claims.verdict(claim, "4.5", Sources("mini", tmp_path))
+    assert one.status is Status.CONTRADICTED, one.evidence
+    assert "both were then timed whole" in one.evidence
 
 
 def test_a_range_tells_only_if_it_lies_on_one_side() -> None:
@@ -788,6 +826,11 @@ def test_hybrids_are_compared_alike_in_all_tasks_with_the_teacher_trained_as_lon
         assert len({replace(given, task="") for given in one.values()}) == 1
     assert near["derain"].fields == ("headline/test/hybrid", "headline/test/longer")
     assert {c.given.spread for c in scored} == {"headline/test/hybrid"}  # all seeds of the chosen
+
+
+def test_a_stage_is_idle_for_the_ledger_where_it_is_for_the_notebooks() -> None:
+    lines = [c.given.criterion for c in listed(claims.CLAIMS) if c.check == "better_than_nothing"]
+    assert lines == [ALIVE_DB]
 
 
 HYBRID, TEACHER_ROW = "Ours", "Restormer"

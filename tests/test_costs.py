@@ -9,12 +9,13 @@ import pytest
 import torch
 from small_space import SMALL
 
-from ensrepro import costs, latency
+from ensrepro import costs
 from ensrepro.config import MambaIRShape
 from ensrepro.costs import GLUE, Cost, Setting
 from ensrepro.models.counting import macs, parameters
 from ensrepro.models.hybrid import NetworkShape, build
 from ensrepro.space import RESTORMER
+from ensrepro.timing import Timing, summarize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,10 +31,10 @@ class Clock:
         self.calls: list[tuple[int, ...]] = []
         self.warm_ups: list[int] = []
 
-    def __call__(self, module, x, runs, seconds, warm_up) -> latency.Timing:
+    def __call__(self, module, x, runs, seconds, warm_up) -> Timing:
         self.calls.append(tuple(x.shape))
         self.warm_ups.append(warm_up)
-        return latency.summarize([1e-3 * len(self.calls)] * 3)
+        return summarize([1e-3 * len(self.calls)] * 3)
 
 
 @pytest.fixture

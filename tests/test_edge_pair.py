@@ -11,12 +11,13 @@ import torch
 from onnx_networks import metadata
 from pair_at_work import all_steps, files, repository, started
 
-from ensrepro import artifacts, evaluate
+from ensrepro import artifacts, evaluate, pipeline
 from ensrepro.export import Session, to_onnx
 from ensrepro.models.edge import EdgeBlock, EdgeShape
 from ensrepro.models.restormer import RestormerBlock
+from ensrepro.restoring import networks
 from ensrepro.space import RESTORMER
-from ensrepro.steps import finetune, teacher
+from ensrepro.steps import context, finetune, teacher
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,6 +101,20 @@ def test_the_fine_tuned_hybrid_is_the_same_in_onnxruntime(made, tmp_path):
     image = made.run.ctx.validation[0].degraded
     expected = evaluate.restore(made.tuned.net, image)
     assert abs(session.restore(image) - expected).max() <= 1e-4
+
+
+def test_whoever_restores_with_the_knee_has_what_notebook_6_chose_for_this_pair(made):
+    label = RESTORMER.label(made.choice.knee)
+    notebook = pipeline.start("06_finetune", task="denoise", profile="smoke", pair=PAIR)
+    notebook.finish({"chosen": label})
+    try:
+        found = networks.get("knee", task="denoise", profile="smoke", pair=PAIR)
+        with pytest.raises(FileNotFoundError, match=f"no chosen hybrid of {OTHER} in profile smo"):
+            networks.get("knee", task="denoise", profile="smoke", pair=OTHER)
+    finally:
+        notebook.manifest.unlink()
+    assert found.architecture == made.choice.knee
+    assert context.digest(found.net) == made.tuned.result.digest
 
 
 def test_what_is_on_file_is_found_again(made, checkout, monkeypatch):

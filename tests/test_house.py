@@ -30,8 +30,18 @@ MODULES = {
 
 # A module imports only what stands before it. A package stands for all modules in it.
 ORDER = (
-    *("space", "schedules", "pareto", "landscape", "metrics", "config", "artifacts", "weights"),
-    *("timing", "records", "runtime", "terminal", "paper", "claims"),
+    *(
+        "space",
+        "schedules",
+        "pareto",
+        "landscape",
+        "metrics",
+        "config",
+        "artifacts",
+        "pages",
+        "weights",
+    ),
+    *("timing", "records", "exchange", "runtime", "terminal", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -58,6 +68,7 @@ ORDER = (
         "notebook",
         "pipeline",
         "across",
+        "curves",
         "sharing",
         "sharing_commands",
         "reproduce",
@@ -71,8 +82,8 @@ ORDER = (
 )
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
-    *("space", "schedules", "pareto", "metrics", "config", "artifacts", "weights", "paper"),
-    *("terminal", "claims", "tables", "timing", "records"),
+    *("space", "schedules", "pareto", "metrics", "config", "artifacts", "pages", "weights"),
+    *("paper", "terminal", "claims", "tables", "timing", "records", "exchange"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

@@ -9,14 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ensrepro import latency
+from ensrepro import latency, timing
 from ensrepro.config import MambaIRShape
-from ensrepro.latency import BLOCKS, MEASURED, Timing
+from ensrepro.latency import BLOCKS, MEASURED
 from ensrepro.models import scan
 from ensrepro.models.counting import macs
 from ensrepro.models.hybrid import NetworkShape, build
 from ensrepro.models.mambair import VSSBlock
 from ensrepro.space import RESTORMER
+from ensrepro.tiles import MIB
+from ensrepro.timing import Timing
 
 
 class Clock:
@@ -38,16 +40,15 @@ class Clock:
 def timed(durations: list[float], **limits: float) -> Timing:
     clock = Clock(durations)
     settings = {"min_runs": 1, "min_seconds": 0.0, "warm_up": 0} | limits
-    return latency.measure(clock.run, clock=clock, **settings)
+    return timing.measure(clock.run, clock=clock, **settings)
 
 
 def test_percentiles_are_times_that_were_measured():
     # nearest rank: the smallest time that a share of 50, 90, 99 % of the runs does not exceed
-    timing = timed([k / 1000 for k in range(1, 101)], min_runs=100)
-    found = (timing.p50_ms, timing.p90_ms, timing.p99_ms)
-    assert found == pytest.approx((50.0, 90.0, 99.0))
-    assert timing.n == 100
-    assert timing.seconds == pytest.approx(5.05)
+    found = timed([k / 1000 for k in range(1, 101)], min_runs=100)
+    assert (found.p50_ms, found.p90_ms, found.p99_ms) == pytest.approx((50.0, 90.0, 99.0))
+    assert found.n == 100
+    assert found.seconds == pytest.approx(5.05)
 
 
 def test_order_of_the_runs_does_not_change_percentiles_but_drift():
@@ -60,8 +61,7 @@ def test_order_of_the_runs_does_not_change_percentiles_but_drift():
 
 
 def test_a_single_run_is_all_percentiles_and_has_no_drift():
-    timing = timed([0.25])
-    assert timing == Timing(*([pytest.approx(250.0)] * 3), 1, pytest.approx(0.25), 1.0)
+    assert timed([0.25]) == Timing(*([pytest.approx(250.0)] * 3), 1, pytest.approx(0.25), 1.0)
 
 
 def test_both_minima_have_to_be_reached():
@@ -72,8 +72,8 @@ def test_both_minima_have_to_be_reached():
 
 def test_warm_up_runs_do_not_count():
     clock = Clock([9.0, 9.0, 0.5, 0.5])
-    timing = latency.measure(clock.run, min_runs=2, min_seconds=0, warm_up=2, clock=clock)
-    assert (timing.p99_ms, timing.seconds, clock.n_runs) == (500.0, 1.0, 4)
+    found = timing.measure(clock.run, min_runs=2, min_seconds=0, warm_up=2, clock=clock)
+    assert (found.p99_ms, found.seconds, clock.n_runs) == (500.0, 1.0, 4)
 
 
 def test_a_clock_too_coarse_to_see_a_run_gives_no_drift():
@@ -99,7 +99,7 @@ def test_a_ratio_compares_medians_under_equal_conditions():
     under = latency.conditions(64, 48)
     slow = replace(timed([0.3]), conditions=under)
     fast = replace(timed([0.1]), conditions=latency.conditions(64, 48))
-    assert latency.ratio(slow, fast) == pytest.approx(3.0)
+    assert timing.ratio(slow, fast) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_ratio_of_timings_under_different_conditions_is_refused(change):
     ours, theirs = (replace(timed([0.1]), conditions=c) for c in (under, replace(under, **change)))
     name, value = next(iter(change.items()))
     with pytest.raises(ValueError, match=f"different conditions: {name} .* and {value}$"):
-        latency.ratio(ours, theirs)
+        timing.ratio(ours, theirs)
 
 
 def test_a_ratio_needs_conditions():
     with pytest.raises(ValueError, match="no conditions"):
-        latency.ratio(timed([0.1]), timed([0.1]))
+        timing.ratio(timed([0.1]), timed([0.1]))
 
 
 def test_conditions_say_what_torch_is_set_to():
@@ -176,7 +176,7 @@ def test_peak_memory_of_a_scan_is_its_output_and_the_reading_orders():
     given = scanned(batch=2, side=16, width=40, states=3, rank=2)
     n = 16 * 16
     expected = 4 * n * INDEX + 2 * n * 40 * FLOAT
-    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == expected / latency.MIB
+    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == expected / MIB
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -187,13 +187,13 @@ def test_peak_memory_of_a_scan_for_gradients_has_states_and_gradients_too():
     # 40 channels are 3 tiles of 16; the state at the start of each of 4 chunks of 64 pixels
     states = 2 * 4 * 3 * 4 * 3 * 16
     forward = 4 * n * INDEX + (x + states) * FLOAT
-    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == forward / latency.MIB
+    assert latency.peak_memory_mib(lambda: scan.scan_2d(*given)) == forward / MIB
     # before they are summed, there are gradients of the parameters for each of the two images, and
     # of the rows for each group of tiles; one thread has one group
     summed = x + 2 * rows + (2 + 1) * sum(parameters)
     ones = torch.ones_like(given[0])
     peak = latency.peak_memory_mib(lambda: torch.autograd.grad(scan.scan_2d(*given), given, ones))
-    assert peak == (forward + summed * FLOAT) / latency.MIB
+    assert peak == (forward + summed * FLOAT) / MIB
 
 
 @pytest.mark.skipif(
@@ -208,7 +208,7 @@ def test_peak_memory_of_a_mambair_block_is_that_of_its_gated_scan():
     # inner width, the scan's input with its gate, the convolved input, the scan's output, the same
     # normalized, the gate's SiLU, and the product of the last two.
     per_pixel = 3 * channels + (2 + 1 + 1 + 1 + 1 + 1) * 2 * channels
-    assert peak == per_pixel * side**2 * FLOAT / latency.MIB
+    assert peak == per_pixel * side**2 * FLOAT / MIB
 
 
 def test_peak_memory_of_blocks_grows_with_pixels_and_of_vanilla_attention_with_their_square():

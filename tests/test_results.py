@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
 from ensrepro import artifacts, comparison, evaluate, metrics, pareto, pipeline
+from ensrepro.figures.distillation import ALIVE_DB
 from ensrepro.restoring import networks
 from ensrepro.samplers import DEFAULT
 from ensrepro.steps import baselines, context, finetune, knee
@@ -41,7 +41,7 @@ def test_the_teacher_beats_its_input_and_non_local_means(run: pipeline.Run):
 def test_the_stages_that_a_search_is_about_are_alive(run: pipeline.Run):
     """All but the bottleneck, which this teacher does not need: notebook 3 says so."""
     drops = run.teacher.result.identity_drops
-    assert {name for name, drop in drops.items() if drop < 0.05} == {"bottleneck"}
+    assert {name for name, drop in drops.items() if drop < ALIVE_DB} == {"bottleneck"}
 
 
 def test_a_committed_score_is_what_the_committed_weights_give(run: pipeline.Run):
@@ -74,10 +74,10 @@ def test_exact_ehvi_needs_at_most_80_proposals_to_99_percent_in_half_of_its_runs
 
 
 def test_whoever_restores_with_the_knee_has_the_hybrid_that_was_chosen(run: pipeline.Run):
-    """As notebook 6 tells; its weights are those that its manifest names."""
-    told = artifacts.repository() / "results/mini/denoise/06_finetune.manifest.json"
+    """As search, knee and fine-tuning give it; its weights are those that its manifest names."""
     found = networks.get("knee", task="denoise")
-    chosen = json.loads(told.read_text("utf-8"))["headline"]["chosen"]
-    assert run.ctx.space.label(found.architecture) == chosen
+    candidates = knee.choose(run.ctx, run.search()).candidates
+    best = finetune.best(run.finetuned([(architecture, 0) for architecture in candidates]))
+    assert run.ctx.space.index(found.architecture) == best.result.architecture
     manifest = run.ctx.store.manifest(finetune.job_name(run.ctx, (found.architecture, 0)))
     assert context.digest(found.net) == artifacts.read_json(manifest)["result"]["digest"]

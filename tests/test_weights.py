@@ -133,12 +133,13 @@ def test_a_pair_without_a_teacher_is_told_with_those_that_have_one(checkout):
     )
     assert str(weights.no_teacher(path, "derain", "mini", "uformer-mambair")) == (
         "teacher.safetensors does not exist; expected a trained teacher of uformer-mambair for "
-        f"derain; {on_file}"
+        f"derain; {on_file}; python -m ensrepro run 03_distillation --task derain --profile mini "
+        "--pair uformer-mambair trains this one, which may take hours"
     )
     first = str(weights.no_teacher(path, "deblur", "mini", "restormer-mambair"))
     assert first.endswith(
         f"{on_file}; python -m ensrepro run 03_distillation --task deblur --profile mini trains "
-        "this one"
+        "this one, which may take hours"
     )
 
 
@@ -149,4 +150,4 @@ def test_a_profile_without_any_teacher_says_so_and_how_to_train_one_if_that_can_
     path = Path("teacher.safetensors")
     message = str(weights.no_teacher(path, "denoise", profile, "restormer-mambair"))
     assert f"in profile {profile} are trained: none" in message
-    assert message.endswith("trains this one") == (profile == "small")
+    assert message.endswith("trains this one, which may take hours") == (profile == "small")

@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
 FOLDER = "browser"  # below the root of the site
 GLOBAL, FILES = "ensreproBrowser", "ensreproFiles"
-MAMBAIR, EDGE = "restormer-mambair", "restormer-edge"
 COLORS = {"teacher": "restormer", "mambair": "mambair", "edge": "edge"}  # kind -> of figures.style
 NAMES = {"teacher": "Restormer teacher", "mambair": "MambaIR hybrid", "edge": "edge hybrid"}
-CHOICE = "06_finetune.manifest.json"  # says which hybrid was chosen
 SIDE = 256  # of a sample, pixels
 SEED = 0  # of random weights
 TRAINED, RANDOM = "trained", "random"
@@ -43,12 +41,11 @@ NEEDS_ONNX = (
 NO_WEIGHTS = "There are no trained networks of profile {} to run."
 
 
-class Chosen(NamedTuple):
-    """A fine-tuned hybrid on file."""
+class Hybrid(NamedTuple):
+    """A fine-tuned hybrid."""
 
-    name: str
     architecture: Architecture
-    digest: str
+    net: UNet
 
 
 @dataclass(frozen=True)
@@ -93,34 +90,17 @@ def context_of(root: Path, profile: str, task: str, pair: str) -> Context:
     return replace(opened, store=replace(opened.store, root=root), may_compute=False)
 
 
-def chosen(ctx: Context) -> Chosen | None:
-    """The hybrid that notebook 6 chose, if its manifest and the hybrid's are on file."""
-    from ensrepro import artifacts
-    from ensrepro.steps import finetune
+def hybrid(ctx: Context) -> Hybrid | None:
+    """The chosen hybrid with its weights, if they are on file."""
+    from ensrepro.steps import chosen, finetune
 
-    told = ctx.store.own(artifacts.RESULTS, CHOICE)
-    if not told.exists():
+    found = chosen.on_file(ctx)
+    if found is None:
         return None
-    label = json.loads(told.read_text("utf-8"))["headline"]["chosen"]
-    architecture = ctx.space.labeled(label)
-    name = finetune.job_name(ctx, (architecture, 0))
-    manifest = ctx.store.manifest(name)
-    if not manifest.exists():
+    name, owner = finetune.job_name(ctx, found.job), finetune.owner(ctx, found.job)
+    if not owner.store.weights(name).exists():
         return None
-    return Chosen(name, architecture, artifacts.read_json(manifest)["result"]["digest"])
-
-
-def network(ctx: Context, best: Chosen) -> UNet | None:
-    """A fine-tuned hybrid with its weights, if they are on file."""
-    from ensrepro.models.hybrid import build
-    from ensrepro.steps import context, finetune
-
-    path = ctx.store.weights(best.name)
-    if not path.exists():
-        return None
-    net = build(best.architecture, ctx.shape, ctx.space)
-    context.load(net, path, finetune.metadata(ctx, (best.architecture, 0)), best.digest)
-    return net.eval()
+    return Hybrid(found.architecture, chosen.network(ctx, found))
 
 
 def trained_teacher(ctx: Context) -> UNet | None:
@@ -166,18 +146,16 @@ def exported(
 
 def networks(root: Path, profile: str, task: str) -> Iterator[Exported]:
     """The networks of a task: none unless its teacher and its hybrid are on file."""
-    ctx = context_of(root, profile, task, MAMBAIR)
-    teacher, best = trained_teacher(ctx), chosen(ctx)
-    hybrid = network(ctx, best) if best is not None else None
-    if teacher is None or best is None or hybrid is None:
+    from ensrepro.config import DEFAULT_PAIR, EDGE_PAIR
+
+    ctx, edge = (context_of(root, profile, task, pair) for pair in (DEFAULT_PAIR, EDGE_PAIR))
+    teacher, best, best_edge = trained_teacher(ctx), hybrid(ctx), hybrid(edge)
+    if teacher is None or best is None:
         return
     yield exported(ctx, "teacher", teacher, ctx.space.teacher, TRAINED)
-    yield exported(ctx, "mambair", hybrid, best.architecture, TRAINED)
-    edge = context_of(root, profile, task, EDGE)
-    best_edge = chosen(edge)
-    net = network(edge, best_edge) if best_edge is not None else None
-    if best_edge is not None and net is not None:
-        yield exported(edge, "edge", net, best_edge.architecture, TRAINED)
+    yield exported(ctx, "mambair", best.net, best.architecture, TRAINED)
+    if best_edge is not None:
+        yield exported(edge, "edge", best_edge.net, best_edge.architecture, TRAINED)
     else:  # the same choice of stages as the MambaIR hybrid, so that the two can be compared
         net = random_network(edge, best.architecture)
         yield exported(edge, "edge", net, best.architecture, RANDOM)

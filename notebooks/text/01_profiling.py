@@ -36,9 +36,10 @@ out = ""  # folder for what this notebook writes; empty: the repository's result
 max_resolution = 256  # side of the largest image, 16 to 512 pixels; smoke stops earlier
 
 # %%
-from ensrepro import latency, paper, pipeline
+from ensrepro import latency, paper, pipeline, timing
 from ensrepro.config import PROFILES
 from ensrepro.figures import profiling as figures
+from ensrepro.models.counting import macs
 from ensrepro.models.hybrid import NetworkShape
 from ensrepro.tables import Column, say, show
 
@@ -66,7 +67,7 @@ width = PROFILES["paper"].width
 # %%
 largest = sides[-1]
 counts = {
-    name: latency.macs(block(width), (1, width, largest, largest))
+    name: macs(block(width), (1, width, largest, largest))
     for name, block in latency.BLOCKS.items()
 }
 rows = [
@@ -100,7 +101,7 @@ pairs = [(by_name["mambair", side], by_name["restormer", side]) for side in side
 rows = [
     {"side": ours.resolution, "macs": ours.macs / theirs.macs,
      "memory": ours.peak_memory_mib / theirs.peak_memory_mib,
-     "latency": latency.ratio(ours.timing, theirs.timing)}
+     "latency": timing.ratio(ours.timing, theirs.timing)}
     for ours, theirs in pairs
 ]
 columns = [Column("side", "image side (pixels)", "d"), Column("macs", "MACs", ".2f"),
@@ -109,7 +110,7 @@ show(rows, columns, "MambaIR block / Restormer block. Below 1, the state-space b
 
 # %%
 timings = [cost.timing for cost in costs if cost.timing]
-under, drifts = timings[-1].conditions, [timing.drift for timing in timings]
+under, drifts = timings[-1].conditions, [one.drift for one in timings]
 say(
     f"Measured with {under.runtime} {under.version}, {under.dtype}, {under.threads} thread, on {under.cpu}. The last runs of a "
     f"series took {min(drifts):.2f} to {max(drifts):.2f} times as long as its first: on a quiet machine both are near 1, and "
@@ -156,7 +157,7 @@ attention = counts["vanilla"].attention / counts["vanilla"].total
 say(
     f"* At {largest} pixels a side, attention is {attention:.1%} of the vanilla block's MACs; twice the side costs it sixteen times as much.\n"
     f"* At that side the MambaIR block has {top[0].macs / top[1].macs:.2f} times the MACs of the Restormer block and takes "
-    f"**{latency.ratio(top[0].timing, top[1].timing):.2f} times as long** on this machine ({latency.ratio(first[0].timing, first[1].timing):.2f} at "
+    f"**{timing.ratio(top[0].timing, top[1].timing):.2f} times as long** on this machine ({timing.ratio(first[0].timing, first[1].timing):.2f} at "
     f"{sides[0]} pixels). The paper's premise, less time in spite of more MACs, is a statement about a device. It has to be measured there.\n"
     f"* Peak memory is {top[0].peak_memory_mib / top[1].peak_memory_mib:.2f} times that of the Restormer block. In the paper's figure 1 Restormer "
     "needs the least; the scan here never stores its states, which is why the two can come out otherwise."
@@ -216,8 +217,8 @@ say(
 #     for shape in (MambaIRShape(), MambaIRShape(expand=1.0, d_state=4)):
 #         block = VSSBlock(width, shape).eval()
 #         with torch.inference_mode():
-#             timing = latency.measure(lambda: block(x), min_runs=10, min_seconds=0.5, warm_up=2)
-#         print(shape, latency.macs(block, x.shape).total / 1e9, timing.p50_ms)
+#             taken = timing.measure(lambda: block(x), min_runs=10, min_seconds=0.5, warm_up=2)
+#         print(shape, macs(block, x.shape).total / 1e9, taken.p50_ms)
 #
 # Most of the MACs that go are the scan's. Convolutions, norms and the change of layout between them stay, and MACs show little of
 # the last two, so time need not fall by the same factor. Run the loop three times before you believe a factor: on a busy machine
@@ -229,7 +230,7 @@ run.finish(
     {
         "macs_ratio": top[0].macs / top[1].macs,
         "memory_ratio": top[0].peak_memory_mib / top[1].peak_memory_mib,
-        "latency_ratio": latency.ratio(top[0].timing, top[1].timing),
+        "latency_ratio": timing.ratio(top[0].timing, top[1].timing),
         "drift": [min(drifts), max(drifts)],
         "costs": [cost.row() for cost in costs],
     }

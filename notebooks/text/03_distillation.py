@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 3 · Distillation
 #
-# **Reproduces** section 3.3, *Feature-wise Distillation*, and the pool of 22 surrogates of section 3.4.
+# **Reproduces** section 3.3, *Feature-wise Distillation*, and the pool of surrogates of section 3.4: 22 for the paper's pair.
 #
 # **Question.** Can a stack of state-space blocks stand in for a whole stage of the transformer, without
 # anything else in the network noticing?
@@ -33,6 +33,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the surrogate that is distilled here
 out = ""  # folder for what this notebook writes; empty: the repository's results
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 stage = "encoder_3"  # the stage whose surrogate is distilled here
 depth = 2  # its number of state-space blocks
 
@@ -42,26 +43,26 @@ import numpy as np
 from ensrepro import data, distill, pipeline
 from ensrepro.config import Phase
 from ensrepro.figures import distillation as figures
-from ensrepro.space import RESTORMER
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start(
-    "03_distillation", task=task, profile=profile, seed=seed, out=out, stage=stage, depth=depth
+    "03_distillation", task=task, profile=profile, seed=seed, out=out, pair=pair, stage=stage, depth=depth
 )
+space, family = run.ctx.space, run.ctx.pair.efficient
 
 # %% [markdown]
 # ## The teacher, and whether its stages are worth imitating
 #
 # A surrogate can only be judged on a stage that does something. So the first thing to measure is the teacher itself: each
-# of its eight stages is replaced by the identity in turn. A stage that can go without a loss is *dead*; any surrogate of it
+# of its stages is replaced by the identity in turn. A stage that can go without a loss is *dead*; any surrogate of it
 # looks perfect, and a search over it shows nothing.
 #
 # Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
 # enough pixels for that. So the noise of the task `denoise` is that of a night shot behind a color filter ([A15](../book/assumptions.md)):
 # neighbors share it, and more of it is left at coarse scales, where the deep stages work. For the same reason rain comes with a veil that changes
-# slowly over the image (A30), and blur is wide (A31, A32). What the deepest of them can add is another matter. Each block of the two
-# stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks deep, one such
-# stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
+# slowly over the image (A30), and blur is wide (A31, A32). What the deepest of them can add is another matter. In Restormer each
+# block of the two stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks
+# deep, one such stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
 # left to do is what the bars say.
 
 # %%
@@ -69,7 +70,7 @@ drops = run.teacher.result.identity_drops
 run.show(
     figures.identity_drops(drops),
     "identity",
-    "Bars of the PSNR that is lost when one stage of the teacher becomes the identity, for eight stages.",
+    "Bars of the PSNR that is lost when one stage of the teacher becomes the identity, stage by stage.",
     "PSNR lost on the validation crops when one stage of the teacher becomes the identity.",
 )
 
@@ -87,8 +88,8 @@ say(
 # %% [markdown]
 # ## One surrogate
 #
-# Let $x$ be what enters a stage of the teacher and $T(x)$ what leaves it. The surrogate $S$, a stack of MambaIR blocks that maps
-# the same shape to the same shape, is trained to
+# Let $x$ be what enters a stage of the teacher and $T(x)$ what leaves it. The surrogate $S$ maps the same shape to
+# the same shape. It is a stack of state-space blocks, MambaIR's or those of the other family that `pair` names, and is trained to
 #
 # $$\min_S\; \mathbb{E}\,\lVert S(x) - T(x)\rVert_1 .$$
 #
@@ -97,7 +98,7 @@ say(
 # its features are kept; the surrogate then trains on them alone.
 
 # %%
-chosen = RESTORMER.stage(stage)
+chosen = space.stage(stage)
 patches, _ = data.training_batch(task, seed, 0, Phase(1, 64, run.ctx.profile.distillation.patch))
 features = distill.stage_io(run.teacher.net, patches)[stage]
 live = distill.distill(
@@ -109,7 +110,7 @@ run.show(
     figures.losses({live.key: live.history.losses}),
     "losses",
     "The L1 distance between surrogate and teacher features over the training steps.",
-    f"Distillation of {stage} into {depth} state-space blocks, trained in this very run.",
+    f"Distillation of {stage} into {depth} blocks of {family}, trained in this very run.",
 )
 
 # %%
@@ -122,9 +123,9 @@ say(
 )
 
 # %% [markdown]
-# ## The pool of 22
+# ## The pool
 #
-# The same for every stage and depth, with more patches; each surrogate on its own. Two numbers are kept of each: how
+# The same for every stage and depth of the space, with more patches; each surrogate on its own. Two numbers are kept of each: how
 # far its features are from the teacher's, and what the restored image loses when *this one stage* is swapped.
 
 # %%
@@ -132,7 +133,7 @@ rows = run.pool.result.rows
 run.show(
     figures.surrogates(rows),
     "pool",
-    "Two panels with a dot for each of the 22 surrogates: PSNR drop and relative feature error, grouped by stage.",
+    f"Two panels with a dot for each of the {len(rows)} surrogates: PSNR drop and relative feature error, grouped by stage.",
     "Each surrogate alone in the teacher: PSNR drop on the validation crops, and relative feature error.",
 )
 
@@ -146,19 +147,20 @@ columns = [
     Column("psnr_drop", "PSNR drop (dB)", ".3f"),
     Column("seconds", "seconds", ".0f"),
 ]
-show(rows, columns, "The pool, measured: each surrogate alone in the teacher.")
+show(rows, columns, f"The pool of {len(rows)} surrogates of {family}, measured: each alone in the teacher.")
 
 # %% [markdown]
 # ## What to notice
 
 # %%
-living = [row for row in rows if row["stage"] not in dead]
+living = [row for row in rows if row["stage"] not in dead] or rows
+whose = "the stages that are alive" if len(dead) < len(drops) else "all stages, none of which is alive"
 error = np.array([row["relative_error"] for row in living])
 drop = np.array([row["psnr_drop"] for row in living])
 ranks = np.corrcoef(error.argsort().argsort(), drop.argsort().argsort())[0, 1]
 worst, kindest = living[int(drop.argmax())], living[int(drop.argmin())]
 say(
-    f"* Among the stages that are alive, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
+    f"* Among {whose}, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
     f"{kindest['stage']} with {kindest['depth']} ({kindest['psnr_drop']:.3f} dB).\n"
     f"* Over their surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
     "its own stage's features, a decibel is not: only within a stage need the two agree.\n"

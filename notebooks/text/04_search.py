@@ -34,6 +34,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the sampler
 out = ""  # folder for what this notebook writes; empty: the repository's results
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 sampler = "exact-ehvi"  # or additive+exact-ehvi, additive, paper-ehvi, random, nsga2, nsga3, motpe, gp
 n_trials = 0  # proposals; 0 takes the profile's number
 penalty_table = "blocks"  # blocks, rank or transformers
@@ -45,23 +46,24 @@ import numpy as np
 from ensrepro import pareto, pipeline
 from ensrepro.figures import search as figures
 from ensrepro.figures.distillation import ALIVE_DB
-from ensrepro.space import PENALTY_TABLES, RESTORMER, penalty_saved
+from ensrepro.space import PENALTY_TABLES, penalty_saved
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start(
-    "04_search", task=task, profile=profile, seed=seed, out=out,
+    "04_search", task=task, profile=profile, seed=seed, out=out, pair=pair,
     sampler=sampler, n_trials=n_trials, penalty_table=penalty_table, latency_budget_ms=latency_budget_ms,
 )
+space = run.ctx.space
 
 # %% [markdown]
 # ## The space
 #
-# Eight stages, each with the teacher's blocks or a surrogate of one of several depths. The number of hybrids is a product:
+# Each stage has the teacher's blocks or a surrogate of one of several depths; the paper's pair has eight stages. The number of hybrids is a product:
 
 # %%
 options = [
     {"stage": s.name, "blocks": s.n_blocks, "depths": ", ".join(map(str, s.depths)), "n": s.n_choices}
-    for s in RESTORMER.stages
+    for s in space.stages
 ]
 columns = [
     Column("stage", "stage"), Column("blocks", "teacher blocks", "d"),
@@ -69,14 +71,14 @@ columns = [
 ]
 show(options, columns, "The choices of each stage.")
 say(
-    f"{' × '.join(str(n) for n in RESTORMER.n_choices)} = **{RESTORMER.n_architectures:,}** architectures from "
-    f"{RESTORMER.n_surrogates} surrogates (assumption A1)."
+    f"{' × '.join(str(n) for n in space.n_choices)} = **{space.n_architectures:,}** architectures from "
+    f"{space.n_surrogates} surrogates (assumption A1)."
 )
 
 # %% [markdown]
 # ## Two objectives
 #
-# An architecture $c = (c_1, \dots, c_8)$ has a choice for each stage. Both objectives are minimized:
+# An architecture $c = (c_1, c_2, \dots)$ has a choice for each stage. Both objectives are minimized:
 #
 # $$\min_c\;\bigl(\,\mathrm{PSNR}_{\text{teacher}} - \mathrm{PSNR}(c),\;\; \textstyle\sum_i p_i(c_i)\bigr).$$
 #
@@ -96,7 +98,7 @@ found = run.search(sampler, n_trials, penalty_table, latency_budget_ms)
 true_front = None if run.truth is None else run.truth.front(penalty_table, latency_budget_ms)
 say(
     f"`{sampler}` proposed {found.n_trials} architectures, {found.n_unique} of them different: "
-    f"{found.n_unique / RESTORMER.n_architectures:.1%} of the space. Penalty: {PENALTY_TABLES[penalty_table].what}. "
+    f"{found.n_unique / space.n_architectures:.1%} of the space. Penalty: {PENALTY_TABLES[penalty_table].what}. "
     f"The front has {len(found.front)} points"
     + (f", the true one {len(true_front)}." if true_front is not None else "; the true one is not known.")
 )
@@ -116,7 +118,7 @@ run.show(
 step = max(1, len(found.front) // 8)
 rows = [
     {
-        "stages": RESTORMER.label(RESTORMER.architecture(found.architectures[i])),
+        "stages": space.label(space.architecture(found.architectures[i])),
         "drop": found.points[i, 0],
         "penalty": found.points[i, 1],
     }
@@ -124,7 +126,7 @@ rows = [
 ]
 show(
     rows,
-    [Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("drop", "PSNR drop (dB)", ".3f"),
+    [Column("stages", space.heading), Column("drop", "PSNR drop (dB)", ".3f"),
      Column("penalty", "penalty", ".1f")],
     "Points along the front. T: the teacher's blocks; a number: a surrogate of that depth.",
 )
@@ -166,13 +168,13 @@ show(
 # %%
 free = [i for i in found.front if found.points[i, 0] <= 0.1] or found.front[:1]  # a budget may leave none
 cheapest = min(free, key=lambda i: found.points[i, 1])
-architecture = RESTORMER.architecture(found.architectures[cheapest])
+architecture = space.architecture(found.architectures[cheapest])
 dead = [name for name, drop in run.teacher.result.identity_drops.items() if drop < ALIVE_DB]
-idle = penalty_saved(architecture, dead, penalty_table)
+idle = penalty_saved(architecture, dead, penalty_table, space)
 gain = found.hypervolume[-1] / max(searches["random"].hypervolume[-1], 1e-9) - 1
 say(
     f"* For {found.points[cheapest, 0]:.2f} dB, this search takes {1 - found.points[cheapest, 1] / found.points[0, 1]:.0%} of the teacher's penalty away: "
-    f"`{RESTORMER.label(architecture)}`. In idle stages ({', '.join(dead) or 'none'}) it saves {idle:.0%}: no merit of the surrogates.\n"
+    f"`{space.label(architecture)}`. In idle stages ({', '.join(dead) or 'none'}) it saves {idle:.0%}: no merit of the surrogates.\n"
     f"* Of {found.n_trials} proposals {found.n_trials - found.n_unique} were repeated ones, which cost nothing but count.\n"
     f"* The hypervolume that `{sampler}` reached is {abs(gain):.1%} {'above' if gain > 0 else 'below or equal to'} that of random search"
     + (f" and {found.hypervolume[-1] / best:.2%} of the true front's.\n" if known else ".\n")
@@ -194,7 +196,7 @@ say(
 #
 #     alone = {(r["stage"], r["depth"]): r["psnr_drop"] for r in run.pool.result.rows}
 #     guess = [
-#         sum(alone[s.name, s.depth(c)] for s, c in zip(RESTORMER.stages, RESTORMER.architecture(i)) if c)
+#         sum(alone[s.name, s.depth(c)] for s, c in zip(space.stages, space.architecture(i)) if c)
 #         for i in found.architectures
 #     ]
 #     np.corrcoef(guess, found.points[:, 0])

@@ -31,6 +31,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search
 out = ""  # folder for what this notebook writes; empty: the repository's results
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 sampler = "exact-ehvi"  # whose search is read: any of notebook 4
 n_trials = 0  # its proposals; 0 takes the profile's number
 penalty_table = "blocks"  # blocks, rank or transformers
@@ -42,15 +43,15 @@ rule = "nearest"  # nearest, rank or diverse
 from ensrepro import pareto, pipeline
 from ensrepro.figures import search as figures
 from ensrepro.figures.distillation import ALIVE_DB
-from ensrepro.space import RESTORMER
 from ensrepro.steps import knee
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start(
-    "05_knee", task=task, profile=profile, seed=seed, out=out,
+    "05_knee", task=task, profile=profile, seed=seed, out=out, pair=pair,
     sampler=sampler, n_trials=n_trials, penalty_table=penalty_table,
     latency_budget_ms=latency_budget_ms, method=method, rule=rule,
 )
+space = run.ctx.space
 found = run.search(sampler, n_trials, penalty_table, latency_budget_ms)
 true_front = None if run.truth is None else run.truth.front(penalty_table, latency_budget_ms)
 
@@ -70,7 +71,7 @@ choice = knee.choose(run.ctx, found, method=method, rule=rule)
 run.show(
     figures.front(
         found.points, found.front, knee=choice.rows[0], candidates=choice.rows,
-        labels=[RESTORMER.label(architecture) for architecture in choice.candidates], true_front=true_front,
+        labels=[space.label(architecture) for architecture in choice.candidates], true_front=true_front,
     ),
     "knee",
     "PSNR drop against penalty with the front, its knee marked by a star and the candidates numbered.",
@@ -86,9 +87,10 @@ run.show(
         choice.candidates,
         [f"{k + 1}" for k in range(len(choice.candidates))],
         [f"{found.points[row, 0]:.2f} dB" for row in choice.rows],
+        space,
     ),
     "candidates",
-    "One row of eight cells a candidate; a cell says T for the teacher or the depth of the surrogate.",
+    f"One row of {len(space.stages)} cells a candidate; a cell says T for the teacher or the depth of the surrogate.",
     "The candidates, stage by stage: T keeps the teacher's blocks, a number is the depth of a surrogate.",
 )
 
@@ -96,7 +98,7 @@ run.show(
 rows = [
     {
         "n": k + 1,
-        "stages": RESTORMER.label(architecture),
+        "stages": space.label(architecture),
         "kept": sum(c == 0 for c in architecture),
         "drop": found.points[row, 0],
         "penalty": found.points[row, 1],
@@ -106,7 +108,7 @@ rows = [
 
 # %%
 columns = [
-    Column("n", "candidate", "d"), Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"),
+    Column("n", "candidate", "d"), Column("stages", space.heading),
     Column("kept", "teacher stages", "d"), Column("drop", "PSNR drop (dB)", ".3f"),
     Column("penalty", "penalty", ".1f"),
 ]
@@ -120,14 +122,14 @@ show(rows, columns, "The candidates, the knee first; drops before fine-tuning.")
 
 # %%
 sensitivity = [
-    {**row, "stages": RESTORMER.label(RESTORMER.architecture(row["architecture"])),
+    {**row, "stages": space.label(space.architecture(row["architecture"])),
      "cap": "none" if row["max_drop_db"] is None else f"{row['max_drop_db']:g} dB",
      "flag": "differs" if row["disagrees"] else ""}
     for row in choice.sensitivity
 ]
 columns = [
     Column("table", "penalty table"), Column("method", "knee"), Column("cap", "cap"),
-    Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("psnr_drop", "PSNR drop (dB)", ".3f"),
+    Column("stages", space.heading), Column("psnr_drop", "PSNR drop (dB)", ".3f"),
     Column("shift", "shift", ".2f"), Column("flag", ""),
 ]
 show(sensitivity, columns, "The knee under other definitions.")
@@ -179,7 +181,7 @@ say(
 #
 #     apart = knee.choose(run.ctx, found, rule="diverse")
 #     for architecture, row in zip(apart.candidates, apart.rows):
-#         print(RESTORMER.label(architecture), found.points[row])
+#         print(space.label(architecture), found.points[row])
 #
 # `diverse` wants two stages of difference at least, and accepts points up to `pareto.FRONT_SLACK_DB` above the front for it.
 # ```
@@ -187,8 +189,8 @@ say(
 # %%
 run.finish(
     {
-        "knee": RESTORMER.label(choice.knee),
-        "candidates": [RESTORMER.index(a) for a in choice.candidates],
+        "knee": space.label(choice.knee),
+        "candidates": [space.index(a) for a in choice.candidates],
         "psnr_drop": float(found.points[choice.rows[0], 0]),
         "penalty": float(found.points[choice.rows[0], 1]),
         "different_knees": others,

@@ -34,6 +34,7 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search whose candidates are taken
 out = ""  # folder for what this notebook writes; empty: the repository's results
+pair = "restormer-mambair"  # the two families, one of those that `python -m ensrepro list` prints
 
 # %%
 from functools import partial
@@ -42,11 +43,12 @@ import numpy as np
 
 from ensrepro import evaluate, metrics, pipeline
 from ensrepro.figures import restoration as figures
-from ensrepro.space import RESTORMER
+from ensrepro.results import scaled
 from ensrepro.steps import baselines, finetune, knee
 from ensrepro.tables import Column, say, show
 
-run = pipeline.start("06_finetune", task=task, profile=profile, seed=seed, out=out)
+run = pipeline.start("06_finetune", task=task, profile=profile, seed=seed, out=out, pair=pair)
+space = run.ctx.space
 choice = knee.choose(run.ctx, run.search())
 
 # %% [markdown]
@@ -72,13 +74,13 @@ run.show(
 
 # %%
 rows = [
-    {"n": k + 1, "stages": RESTORMER.label(RESTORMER.architecture(c.result.architecture)),
+    {"n": k + 1, "stages": space.label(space.architecture(c.result.architecture)),
      "size": c.result.n_parameters / run.teacher.result.n_parameters,
      "before": c.result.before, "after": c.result.after, "minutes": c.result.seconds / 60}
     for k, c in enumerate(candidates)
 ]
 columns = [
-    Column("n", "candidate", "d"), Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"),
+    Column("n", "candidate", "d"), Column("stages", space.heading),
     Column("size", "parameters / teacher", ".0%"), Column("before", "before (dB)", ".2f"),
     Column("after", "after (dB)", ".2f"), Column("minutes", "minutes", ".0f"),
 ]
@@ -87,21 +89,21 @@ show(rows, columns, f"Measured on the validation crops, where the teacher has {t
 # %% [markdown]
 # ## The chosen one, judged on photos that nothing has seen
 #
-# The candidate with the best *validation* PSNR is chosen (A12). Only now the test photos come in. The chosen architecture is fine-tuned again
-# with other seeds, so that its result has a spread. Beside it stand a network of surrogates only and, because the hybrid has been trained longer
-# in total than its teacher, the teacher itself with the same extra steps.
+# The candidate with the best *validation* PSNR is chosen (A12). Only now the test photos come in. The hybrid has been trained longer in total than
+# its teacher, so beside it stands the teacher with the same extra steps, which is what it has to be compared with. Both are fine-tuned again with
+# other seeds, so that their results have a spread; a seed gives both the same patches in the same order. A network of surrogates only is there, too.
 
 # %%
 best = finetune.best(candidates)
-repeats = run.finetuned(pipeline.seeds_of(run.ctx, best))
-all_ssm, longer = run.finetuned([(RESTORMER.all_ssm, 0), (RESTORMER.teacher, 0)])
-label = RESTORMER.label(RESTORMER.architecture(best.result.architecture))
+all_ssm, longer = run.finetuned([(space.all_ssm, 0), (space.teacher, 0)])
+repeated = {kind: run.finetuned(pipeline.seeds_of(run.ctx, one)) for kind, one in (("hybrid", best), ("longer", longer))}
+label = space.label(space.architecture(best.result.architecture))
 classical = baselines.rows(run.ctx)
 scores = finetune.mean_test([*classical, *run.teacher.result.test])
 scores["degraded"] = scores.pop("input")
-for kind, network in (("all_ssm", all_ssm), ("longer", longer)):
-    scores[kind] = np.mean([row["psnr"] for row in network.result.test])
-scores["hybrid"] = [np.mean([row["psnr"] for row in r.result.test]) for r in repeats]
+for kind, networks in {"all_ssm": [all_ssm], **repeated}.items():
+    scores[kind] = [float(np.mean([row["psnr"] for row in one.result.test])) for one in networks]
+n_seeds = len(repeated["hybrid"])
 kinds = [k for k in ("degraded", "nlm", "bm3d", "all_ssm", "hybrid", "teacher", "longer") if k in scores]
 
 # %%
@@ -109,7 +111,7 @@ run.show(
     figures.bars({kind: scores[kind] for kind in kinds}),
     "bars",
     "Bars of the mean PSNR gain over the degraded input on the test photos, for each method.",
-    f"Mean PSNR on the test photos; the hybrid is {label}, with the range over {len(repeats)} seeds.",
+    f"Mean PSNR on the test photos; the hybrid is {label}. Of it and of the teacher with the same extra steps: the range over {n_seeds} seeds.",
 )
 
 # %%
@@ -127,6 +129,19 @@ columns = [
     Column("psnr", "PSNR (dB)", ".2f"), Column("ssim", "SSIM", ".3f"),
 ]
 show(table, columns, f"Test photos, measured by the protocol '{run.ctx.task.protocol}'.")
+
+# %%
+references = {"teacher": [scores["teacher"]], "teacher, longer": scores["longer"]}
+changes = [
+    scaled.against(name, dict(enumerate(scores["hybrid"])), dict(enumerate(values))) for name, values in references.items()
+]
+show(
+    [{"against": one.reference, "mean": np.mean(one.changes), "low": min(one.changes), "high": max(one.changes),
+      "n": len(one.changes), "of": one.n_reference} for one in changes],
+    [Column("against", "against"), Column("mean", "PSNR difference (dB)", "+.2f"), Column("low", "lowest", "+.2f"),
+     Column("high", "highest", "+.2f"), Column("n", "seeds of the hybrid", "d"), Column("of", "seeds of the other", "d")],
+    f"The hybrid {label} on the test photos, seed by seed where both have several.",
+)
 
 # %% [markdown]
 # A mean over a few photos says little by itself: photos differ more than methods. The *difference* between two networks on the same photo is
@@ -150,9 +165,9 @@ show(
 # ## Look at it
 
 # %%
-pair = run.ctx.test[0]
-side = min(128, *pair.clean.shape[:2])
-top, left = (pair.clean.shape[0] - side) // 2, (pair.clean.shape[1] - side) // 2
+photo = run.ctx.test[0]
+side = min(128, *photo.clean.shape[:2])
+top, left = (photo.clean.shape[0] - side) // 2, (photo.clean.shape[1] - side) // 2
 restorers = {
     "degraded": evaluate.degraded,
     **{kind: baselines.METHODS[kind] for kind in ("nlm",) if kind in scores},
@@ -160,37 +175,39 @@ restorers = {
     "hybrid": partial(evaluate.restore, best.net),
     "all_ssm": partial(evaluate.restore, all_ssm.net),
 }
-images = {kind: restorer(pair.degraded) for kind, restorer in restorers.items()}
+images = {kind: restorer(photo.degraded) for kind, restorer in restorers.items()}
 
 # %%
 crops = [
     figures.Crop(kind, image[top : top + side, left : left + side],
-                 metrics.psnr(image, pair.clean, run.ctx.task.protocol))
+                 metrics.psnr(image, photo.clean, run.ctx.task.protocol))
     for kind, image in images.items()
 ]
-crops.append(figures.Crop("clean", pair.clean[top : top + side, left : left + side]))
+crops.append(figures.Crop("clean", photo.clean[top : top + side, left : left + side]))
 run.show(
     figures.photos([crops]),
     "photos",
-    f"The same crop of the photo {pair.name}: degraded, restored by {', '.join(list(restorers)[1:])}, and clean.",
-    f"A crop of the test photo {pair.name}; PSNR over the whole photo.",
+    f"The same crop of the photo {photo.name}: degraded, restored by {', '.join(list(restorers)[1:])}, and clean.",
+    f"A crop of the test photo {photo.name}; PSNR over the whole photo.",
 )
 
 # %% [markdown]
 # ## What to notice
 
 # %%
-spread = np.array(scores["hybrid"])
+before, fair = (one.changes for one in changes)  # against the teacher as it was, and as long trained
+all_ssm_db, longer_db = scores["all_ssm"][0], float(np.mean(scores["longer"]))
 ranks = np.corrcoef(*(np.argsort(np.argsort([row[key] for row in rows])) for key in ("before", "after")))
 say(
     f"* On the validation crops fine-tuning takes the chosen hybrid from {best.result.before - teacher_db:+.2f} dB "
     f"to {best.result.after - teacher_db:+.2f} dB relative to the teacher. That number is selected: the best of the candidates.\n"
-    f"* On the test photos it is at {spread[0] - scores['teacher']:+.2f} dB; the seeds that had no part in the choice "
-    f"are at {', '.join(f'{value:+.2f}' for value in spread[1:] - scores['teacher']) or 'n/a'} dB. It has {best.result.n_parameters / run.teacher.result.n_parameters:.0%} of the teacher's parameters.\n"
-    f"* The network of surrogates only, fine-tuned as long, is at {scores['all_ssm'] - scores['teacher']:+.2f} dB.\n"
-    f"* The rank correlation of the candidates before and after fine-tuning is {ranks[0, 1]:.1f}.\n"
-    f"* The hybrid was trained longer in total than its teacher. The same extra steps take the teacher to {scores['longer'] - scores['teacher']:+.2f} dB: "
-    "that is what the hybrid has to be compared with."
+    f"* On the test photos it is at {fair[0]:+.2f} dB against the teacher with the same extra steps; the seeds that had no part in the choice "
+    f"are at {', '.join(f'{value:+.2f}' for value in fair[1:]) or 'n/a'} dB. It has {best.result.n_parameters / run.teacher.result.n_parameters:.0%} of the teacher's parameters.\n"
+    f"* Against the teacher as it was, trained less, it is at {np.mean(before):+.2f} dB, mean of {len(before)}. The extra steps alone take that teacher to "
+    f"{longer_db - scores['teacher']:+.2f} dB, mean of {len(scores['longer'])}.\n"
+    f"* The network of surrogates only, fine-tuned as long, is at {all_ssm_db - longer_db:+.2f} dB against the teacher with the same extra steps and at "
+    f"{all_ssm_db - scores['teacher']:+.2f} dB against the teacher as it was.\n"
+    f"* The rank correlation of the candidates before and after fine-tuning is {ranks[0, 1]:.1f}."
 )
 
 # %% [markdown]
@@ -224,7 +241,7 @@ say(
 # :class: dropdown
 #
 #     for protocol in ("sidd", "matlab_rgb", "derain_y"):
-#         print(protocol, metrics.psnr(images["teacher"], pair.clean, protocol), metrics.ssim(images["teacher"], pair.clean, protocol))
+#         print(protocol, metrics.psnr(images["teacher"], photo.clean, protocol), metrics.ssim(images["teacher"], photo.clean, protocol))
 #
 # Luma alone is easier to restore than color, so `derain_y` flatters. A SIDD number is float, unquantized, RGB: only `sidd` may stand
 # beside it, and only on SIDD's own images.
@@ -238,5 +255,6 @@ run.finish(
         "before": best.result.before,
         "after": best.result.after,
         "test": {kind: np.atleast_1d(scores[kind]).tolist() for kind in kinds},
+        "change": {one.reference: list(one.changes) for one in changes},
     }
 )

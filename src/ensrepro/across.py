@@ -214,14 +214,23 @@ def transfer_rows(
 class Outcome(NamedTuple):
     """What fine-tuning came to in a task, seed 0 of each first.
 
-    `chosen` is the candidate with the best validation PSNR, with every seed on file; `longer` the
-    teacher with the same extra steps; `tuned` seed 0 of all of them by architecture.
+    `chosen` is the candidate with the best validation PSNR, `longer` the teacher with the same
+    extra steps, both with every seed on file; `tuned` is seed 0 of all of them by architecture.
     """
 
     chosen: tuple[Finetuned, ...]
     all_ssm: Finetuned
-    longer: Finetuned
+    longer: tuple[Finetuned, ...]
     tuned: Mapping[Architecture, Finetuned]
+
+
+def with_seeds(run: Run, first: Finetuned) -> tuple[Finetuned, ...]:
+    """A network of seed 0, and then those of its other seeds that are on file."""
+    others: list[Finetuned] = []
+    for job in seeds_of(run.ctx, first)[1:]:
+        with suppress(NotOnFileError):
+            others += run.finetuned([job])
+    return (first, *others)
 
 
 def outcome(run: Run, search: Searched) -> Outcome:
@@ -230,11 +239,8 @@ def outcome(run: Run, search: Searched) -> Outcome:
     jobs = jobs_of(run.ctx, search.choice)
     tuned = dict(zip((job[0] for job in jobs), run.finetuned(jobs), strict=True))
     best = finetune.best([tuned[a] for a in search.choice.candidates])
-    repeats = []
-    for job in seeds_of(run.ctx, best)[1:]:
-        with suppress(NotOnFileError):
-            repeats += run.finetuned([job])
-    return Outcome((best, *repeats), tuned[space.all_ssm], tuned[space.teacher], tuned)
+    longer = with_seeds(run, tuned[space.teacher])
+    return Outcome(with_seeds(run, best), tuned[space.all_ssm], longer, tuned)
 
 
 def outcomes(runs: Mapping[str, Run], found: Mapping[str, Searched]) -> dict[str, Outcome]:

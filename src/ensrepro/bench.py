@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +22,7 @@ import pandas as pd
 from ensrepro import artifacts, config, landscape, pareto
 from ensrepro.artifacts import Store
 from ensrepro.space import RESTORMER, Space
+from ensrepro.terminal import Progress
 
 if TYPE_CHECKING:
     from ensrepro.steps.context import Context
@@ -41,8 +41,6 @@ SCHEMA = {
     "macs": ("int64", "count", "multiply-accumulates at the paper's width, one image"),
     "latency_ms": ("float64", "ms", "sum of measured stage latencies at the paper's width"),
 }
-
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ensrepro import artifacts, exhaustive, latency
-from ensrepro.latency import Conditions
+from ensrepro import artifacts, exhaustive, latency, timing
 from ensrepro.models.counting import macs, parameters
 from ensrepro.models.hybrid import Shape, UNet, build, surrogate_stage, teacher_stage
 from ensrepro.space import TEACHER, Space, Stage
+from ensrepro.terminal import Progress
+from ensrepro.timing import Conditions, Timing
 
 GLUE = "glue"
 WARM_UP, MIN_RUNS, MIN_SECONDS = 1, 5, 1.0
-
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,11 @@ def filling(stage: Stage, choice: int, shape: Shape) -> nn.Module:
     return surrogate_stage(stage, stage.depth(choice), shape)
 
 
-def timed(
-    module: nn.Module, x: torch.Tensor, runs: int, seconds: float, warm_up: int
-) -> latency.Timing:
+def timed(module: nn.Module, x: torch.Tensor, runs: int, seconds: float, warm_up: int) -> Timing:
     """Time of the module on `x`, without gradients."""
     module.eval()
     with torch.inference_mode():
-        return latency.measure(
+        return timing.measure(
             lambda: module(x), min_runs=runs, min_seconds=seconds, warm_up=warm_up
         )
 
@@ -95,15 +92,15 @@ def cost(setting: Setting, space: Space, stage: Stage | None, choice: int) -> Co
     else:
         module, on = filling(stage, choice, setting.shape), (1, setting.shape.channels(stage))
         side = setting.side // 2**stage.level
-    timing = timed(module, torch.rand(*on, side, side), MIN_RUNS, setting.min_seconds, WARM_UP)
+    found = timed(module, torch.rand(*on, side, side), MIN_RUNS, setting.min_seconds, WARM_UP)
     return Cost(
         stage.name if stage else GLUE,
         choice,
         parameters(module),
         macs(module, (*on, side, side)).total,
-        timing.p50_ms,
-        timing.n,
-        timing.drift,
+        found.p50_ms,
+        found.n,
+        found.drift,
     )
 
 

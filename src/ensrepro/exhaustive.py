@@ -35,13 +35,12 @@ from ensrepro.evaluate import prefix_order, restored_batches
 from ensrepro.models.hybrid import Surrogates, UNet
 from ensrepro.scorer import Scorer
 from ensrepro.space import Architecture, Space
+from ensrepro.terminal import Progress
+from ensrepro.tiles import MIB
 
 PREFIX = 3  # stages that name a subtree: 48 of them, each some seconds of work
 BATCH_PIXELS = 96 * 96  # of a micro-batch: what a core's second cache holds between two stages
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-MIB = 2**20
-
-Progress = Callable[[str, int, int], None]  # (what, pieces done, of)
 
 
 @dataclass(frozen=True)

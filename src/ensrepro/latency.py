@@ -26,11 +26,10 @@ from ensrepro.models.mambair import VSSBlock
 from ensrepro.models.restormer import RestormerBlock
 from ensrepro.models.vanilla import VanillaAttentionBlock, attention_bytes
 from ensrepro.space import RESTORMER, Space
-from ensrepro.timing import Conditions, Timing, measure, ratio, summarize
+from ensrepro.tiles import MIB
+from ensrepro.timing import Conditions, Timing, measure
 
-__all__ = ["Conditions", "Timing", "measure", "ratio", "summarize"]  # the harness, and all below
-
-MIB, GIB = 2**20, 2**30
+GIB = 2**30
 MEASURED = "measured"
 MIN_SECONDS = 0.2  # that a block is timed for, at least
 SIDES = (16, 32, 64, 128, 256, 512)  # of the images that blocks are measured on

@@ -16,6 +16,7 @@ TEACHER = 0  # the choice that keeps the teacher's blocks
 
 Architecture = tuple[int, ...]
 
+SHORT = {"bottleneck": "bt", "refinement": "rf"}  # of the others the first letter and the number
 PENALTY_DECIMALS = 9  # equal sums of 0.4 differ in the last bit, which would make two of one
 
 
@@ -45,6 +46,11 @@ class Stage:
     depths: tuple[int, ...]
 
     @property
+    def short(self) -> str:
+        """Two letters, as above the labels of a table."""
+        return SHORT.get(self.name, f"{self.name[0]}{self.name[-1]}")
+
+    @property
     def n_choices(self) -> int:
         return 1 + len(self.depths)
 
@@ -66,6 +72,11 @@ class Space:
 
     name: str
     stages: tuple[Stage, ...]
+
+    @property
+    def heading(self) -> str:
+        """What stands above a column of labels: `e1 e2 e3 bt d3 d2 d1 rf`."""
+        return " ".join(stage.short for stage in self.stages)
 
     @property
     def n_choices(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensrepro import artifacts, config
+from ensrepro import artifacts, config, pages
 from ensrepro.artifacts import Store, write_bytes
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -81,9 +81,9 @@ def no_teacher(path: Path, task: str, profile: str, pair: str) -> FileNotFoundEr
     """The error of a teacher that is not trained; it says which are, and how to train one."""
     known = ", ".join(trained(profile)) or "none"
     how = ""
-    if pair == config.DEFAULT_PAIR and config.PROFILES[profile].has_data:
-        call = f"python -m ensrepro run 03_distillation --task {task} --profile {profile}"
-        how = f"; {call} trains this one"
+    if config.PROFILES[profile].has_data:
+        call = pages.command("03_distillation", task, profile, pair)
+        how = f"; {call} trains this one, which may take hours"
     return FileNotFoundError(
         f"{path} does not exist; expected a trained teacher of {pair} for {task}; in profile "
         f"{profile} are trained: {known}{how}"

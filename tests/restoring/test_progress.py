@@ -48,8 +48,8 @@ def test_a_terminal_sees_rows_of_tiles_and_the_time_left():
 
 
 def test_long_waits_are_told_in_minutes():
-    assert progress.duration(119) == "119 s"
-    assert progress.duration(3600) == "60 min"
+    assert progress.bar(PLAN, 5, 89.0).endswith(", 89 s left")
+    assert progress.bar(PLAN, 5, 3900.0).endswith(", 1 h 5 min left")
 
 
 def test_the_bar_is_ended_when_something_fails():

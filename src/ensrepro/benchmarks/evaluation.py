@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ from ensrepro.benchmarks.perceptual import Perceptual
 from ensrepro.benchmarks.progress import Row
 from ensrepro.benchmarks.readers import Image, Reader, Sample
 from ensrepro.benchmarks.subjects import Subject, check_fits
+from ensrepro.terminal import Progress
 
-Progress = Callable[[str, int, int], None]  # (what, done, of)
 NOT_ASKED = Perceptual(None, "not asked for")
 PACKAGES = ("opencv-python-headless", "lpips", "torchvision", "pillow")  # their versions matter
 
@@ -212,7 +212,8 @@ def run(
 
     An incomplete set is refused unless `partial`. Its result has a file of its own, and so has
     LPIPS; rows are taken up by the next evaluation, of more images or of all. `inference` None is
-    the benchmark's own. A finished evaluation is read from its file.
+    the benchmark's own. A finished evaluation is read from its file; where that is of other image
+    files, a ValueError says to move it away.
     """
     benchmark = found.benchmark
     check_fits(benchmark, subject)

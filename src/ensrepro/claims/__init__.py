@@ -20,11 +20,12 @@ from pathlib import Path
 
 from ensrepro import artifacts
 from ensrepro.claims import cells, counted, measured, oddities, printed, reading
-from ensrepro.claims.belonging import NOTEBOOK, NotMeasuredError
+from ensrepro.claims.belonging import NotMeasuredError
 from ensrepro.claims.cells import CellVerdict
 from ensrepro.claims.records import QUOTED_ONLY, Claim, Given, Section, Status, sections
 from ensrepro.claims.results import Fact, Finding, Sources
 from ensrepro.claims.sources import Cell, cell, filled, printed_scalars
+from ensrepro.pages import NOTEBOOK
 
 __all__ = ["Cell", "CellVerdict", "Claim", "Given", "Sources", "Status", "Verdict"]
 

@@ -14,10 +14,10 @@ from math import isclose
 from statistics import mean, median
 from typing import Any
 
-from ensrepro.config import DEFAULT_PAIR, PAIRS, PROFILES, Pair
+from ensrepro.config import DEFAULT_PAIR, PAIRS, PROFILES, UFORMER_PAIR, Pair
+from ensrepro.pages import NOTEBOOK
 from ensrepro.space import RESTORMER, TEACHER
 
-NOTEBOOK = ".manifest.json"
 TEACHER_FILE, POOL, BENCH, STUDY = "teacher.json", "pool.json", "ens-bench.json", "study.json"
 PROFILING, FIELDS, DISTILLATION, SEARCH, KNEE, FINE_TUNING, ABLATIONS, UFORMER, LANDSCAPE = (
     f"{name}{NOTEBOOK}"
@@ -27,7 +27,7 @@ PROFILING, FIELDS, DISTILLATION, SEARCH, KNEE, FINE_TUNING, ABLATIONS, UFORMER, 
     )
 )
 AGAIN = "run that notebook again"
-PAIR_OF = {UFORMER: "uformer-mambair"}  # whose folder a notebook's manifest is in
+PAIR_OF = {UFORMER: UFORMER_PAIR}  # whose folder a notebook's manifest is in
 
 Content = Mapping[str, Any]
 Load = Callable[[str], Content]  # another file of the same profile and task, which belongs too
@@ -84,7 +84,8 @@ def check_step(place: tuple[str, str], file: str, content: Content, load: Load) 
     asked = dict(zip(("profile", "task"), place, strict=True))
     if file != TEACHER_FILE:
         asked |= {key: load(TEACHER_FILE)["identity"][key] for key in SHARED}
-        asked |= {key: made(load) for key, made in MADE_FROM.items() if key in identity}
+        # an empty one says that nothing of it is in the result, as no surrogate is in the teacher
+        asked |= {key: made(load) for key, made in MADE_FROM.items() if identity.get(key)}
     if content["step"] != file.removesuffix(".json"):
         raise NotMeasuredError(f"{file} is of the step {content['step']!r}")
     for key, expected in asked.items():
@@ -163,7 +164,9 @@ def tells_finetuned(content: Content, load: Load) -> str:
     files = {
         "hybrid": [job(number, seed) for seed in range(len(told["hybrid"]))],
         "all_ssm": [job(RESTORMER.index(RESTORMER.all_ssm), 0)],
-        "longer": [job(RESTORMER.index(RESTORMER.teacher), 0)],
+        "longer": [
+            job(RESTORMER.index(RESTORMER.teacher), seed) for seed in range(len(told["longer"]))
+        ],
         "teacher": [TEACHER_FILE],
     }
     for kind, names in files.items():
@@ -211,10 +214,10 @@ def check_notebook(place: tuple[str, str], file: str, content: Content, load: Lo
     if file not in RESTS_ON:
         known = ", ".join(RESTS_ON)
         raise ValueError(f"no rule says what {file} rests on; expected one of {known}")
-    asked = dict(zip(("profile", "task"), place, strict=True))
-    asked |= {"pair": PAIR_OF[file]} if file in PAIR_OF else {}
+    asked = dict(zip(("profile", "task"), place, strict=True)) | {"pair": pair_of(file).name}
+    told = {"pair": DEFAULT_PAIR} | content["parameters"]  # of the first pair not all tell it
     for name, expected in asked.items():
-        if content["parameters"].get(name) != expected:
+        if told.get(name) != expected:
             raise NotMeasuredError(f"{file} is of another {name}; {AGAIN}")
     finished = datetime.fromisoformat(content["finished"])
     for other in RESTS_ON[file]:

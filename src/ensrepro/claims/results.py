@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensrepro import artifacts
+from ensrepro import artifacts, pages
+from ensrepro.artifacts import Store
 from ensrepro.claims import belonging
 from ensrepro.claims.belonging import Content, NotMeasuredError
-
-NOTEBOOK_KEYS = {"notebook", "parameters", "finished", "provenance", "headline"}
+from ensrepro.pages import NOTEBOOK
 
 
 @dataclass(frozen=True)
@@ -52,39 +51,40 @@ class Finding:
     facts: tuple[Fact, ...] = ()
 
 
-def notebook_content(path: Path) -> dict[str, Any]:
-    """The manifest of a notebook; a ValueError names a file that is none."""
-    try:
-        content = json.loads(path.read_text("utf-8"), parse_constant=artifacts.refused)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a manifest: {error}") from None
-    if not isinstance(content, dict) or set(content) != NOTEBOOK_KEYS:
-        raise ValueError(f"{path} is not a manifest: expected the keys {sorted(NOTEBOOK_KEYS)}")
-    return content
-
-
 @dataclass(frozen=True)
 class Sources:
-    """The results of one profile below `root`, a checkout; each file is read and checked once."""
+    """The results of one profile below `root`; each file is read and checked once.
+
+    `root` is a checkout, or the folder of somebody's runs, which lack what is read from `fallback`.
+    """
 
     profile: str
     root: Path
+    fallback: Path | None = None
     _read: dict[tuple[str, str], Content] = field(default_factory=dict, compare=False, repr=False)
 
     def path(self, task: str, file: str) -> Path:
         """Where a manifest is: in the task's folder of the pair that it is of."""
         suffix = belonging.pair_of(file).suffix
-        store = artifacts.Store(self.profile, task, self.root, suffix=suffix)
-        return store.own(artifacts.RESULTS, file)
+        store = Store(self.profile, task, self.root, self.fallback, suffix)
+        if file.endswith(NOTEBOOK):
+            return pages.manifest(store, file.removesuffix(NOTEBOOK))
+        return store.found(artifacts.RESULTS, file)
+
+    def name(self, task: str, file: str) -> str:
+        """The manifest's path below the folder that it is in, which tells nothing of a machine."""
+        path = self.path(task, file)
+        roots = [root for root in (self.fallback, self.root) if root and path.is_relative_to(root)]
+        return path.relative_to(roots[0]).as_posix()
 
     def content(self, task: str, file: str) -> Content:
         """A manifest; a NotMeasuredError if it is not there or does not belong to the others."""
         if (task, file) not in self._read:
             path = self.path(task, file)
             if not path.exists():
-                raise NotMeasuredError(f"{path.relative_to(self.root).as_posix()} is not there yet")
-            is_notebook = file.endswith(belonging.NOTEBOOK)
-            content = notebook_content(path) if is_notebook else artifacts.read_json(path)
+                raise NotMeasuredError(f"{self.name(task, file)} is not there yet")
+            is_notebook = file.endswith(NOTEBOOK)
+            content = pages.read(path) if is_notebook else artifacts.read_json(path)
             check = belonging.check_notebook if is_notebook else belonging.check_step
             check((self.profile, task), file, content, lambda other: self.content(task, other))
             self._read[task, file] = content
@@ -93,7 +93,7 @@ class Sources:
     def read(self, task: str, file: str, field: str) -> Fact:
         """A field of a manifest; a NotMeasuredError where either is not there."""
         value: Any = self.content(task, file)
-        name = self.path(task, file).relative_to(self.root).as_posix()
+        name = self.name(task, file)
         for key in field.split("/"):
             if not isinstance(value, Mapping) or key not in value:
                 raise NotMeasuredError(f"{name} has no field {field}")

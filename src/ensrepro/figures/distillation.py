@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ensrepro.figures import style
 
-ALIVE_DB = 0.03  # a stage that costs less when replaced by the identity counts as dead
+ALIVE_DB = 0.05  # a stage that costs less when replaced by the identity counts as dead
 COLUMNS = 2
 SMOOTHING = 50  # a curve is drawn as about this many medians of neighboring steps
 

@@ -25,7 +25,6 @@ from ensrepro.space import RESTORMER, TEACHER, Space
 LATENCY_LABEL = "latency (ms)"
 CELLS = 40  # hexagons across a panel
 PALEST = 0.2  # count that would be white, so that a single architecture is not
-SHORT = ("e1", "e2", "e3", "bt", "d3", "d2", "d1", "rf")  # Restormer's stages, as in our tables
 KNEE_MARKERS = ("*", "P", "X")  # one a definition; the color says that it is a knee
 OUTLINES = {landscape.NEIGHBORS: "-", landscape.SKIP: ":"}
 DENSE, SPARSE = style.KINDS["true_front"], style.SERIES[2]
@@ -268,8 +267,7 @@ def features(
         above.plot(x, y, color=style.GRAY, lw=1.0)
         for choice, spot in enumerate(zip(x, y, strict=True), 1):
             _dot(above, *spot, _choice_mark(space, i, choice))
-        name = SHORT[i] if space == RESTORMER else stage.name
-        above.annotate(name, (x[-1], y[-1]), (7, 4), textcoords="offset points")
+        above.annotate(stage.short, (x[-1], y[-1]), (7, 4), textcoords="offset points")
     style.drop_axis(above, [*np.concatenate([np.ravel(s) for s in swaps])], linear_below=0.01)
     above.margins(x=0.1)
     above.set(

@@ -6,17 +6,16 @@ Nothing is trained here. What is not on file is an error that says what is, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 from ensrepro import artifacts, config, evaluate, weights
 from ensrepro.artifacts import NotOnFileError
-from ensrepro.config import DEFAULT_PAIR, TASKS, teacher_pair
-from ensrepro.models.hybrid import UNet, build, set_weights
+from ensrepro.config import DEFAULT_PAIR
+from ensrepro.models.hybrid import UNet
 from ensrepro.space import Architecture
-from ensrepro.steps import context, finetune, teacher
+from ensrepro.steps import chosen, context, finetune, teacher
 from ensrepro.steps.context import Context
-from ensrepro.steps.finetune import Finetuned
 
 NAMES = TEACHER, KNEE = "teacher", "knee"  # beside labels and numbers
 HYBRID = re.compile(r"hybrid-(\d+)-s(\d+)\.safetensors")
@@ -33,66 +32,38 @@ class Trained:
 
 
 def on_file(ctx: Context) -> dict[int, int]:
-    """The fine-tuned hybrids: number of the architecture -> its first seed."""
+    """The fine-tuned hybrids, weights and manifest: number of the architecture -> first seed."""
     found: dict[int, int] = {}
     for path in ctx.store.own(artifacts.WEIGHTS, "").glob("hybrid-*.safetensors"):
-        if match := HYBRID.fullmatch(path.name):
+        match = HYBRID.fullmatch(path.name)
+        if match and ctx.store.manifest(path.stem).exists():
             number, seed = map(int, match.groups())
             found[number] = min(seed, found.get(number, seed))
     return dict(sorted(found.items()))
 
 
-def has_teacher(ctx: Context) -> bool:
-    """Whether the task's teacher is on file."""
-    return teacher.of_teacher(ctx).store.weights(teacher.STEP).exists()
-
-
-def with_weights(ctx: Context) -> Iterator[str]:
-    """The tasks that have a trained network in this profile and pair."""
-    for task in TASKS.values():
-        other = replace(ctx, task=task, store=replace(ctx.store, task=task.name))
-        if has_teacher(other) or on_file(other):
-            yield task.name
+def teacher_path(ctx: Context) -> Path:
+    """Where the weights of the task's teacher are, or would be."""
+    return teacher.of_teacher(ctx).store.weights(teacher.STEP)
 
 
 def choices(ctx: Context) -> str:
     """What may be asked for, as a list."""
     hybrids = on_file(ctx)
-    names = [TEACHER] * has_teacher(ctx) + [KNEE] * bool(hybrids)
+    names = [TEACHER] * teacher_path(ctx).exists() + [KNEE] * (chosen.on_file(ctx) is not None)
     labels = (ctx.space.label(ctx.space.architecture(number)) for number in hybrids)
     return ", ".join([*names, *(f"{n} ({x})" for n, x in zip(hybrids, labels, strict=True))])
 
 
-def untrained(ctx: Context) -> FileNotFoundError:
-    """The error for a task that has no trained network."""
-    task, profile, pair = ctx.task.name, ctx.profile.name, ctx.pair.name
-    known = ", ".join(with_weights(ctx)) or "none"
-    making = f"run 03_distillation --task {task} --profile {profile}"
-    if teacher_pair(ctx.pair).name != DEFAULT_PAIR:
-        making = f"bench --task {task} --profile {profile} --pair {pair}"
-    return FileNotFoundError(
-        f"{task} has no trained network of {pair} in profile {profile}; tasks that have one: "
-        f"{known}; python -m ensrepro {making} trains it, which may take hours"
-    )
-
-
-def chosen(ctx: Context) -> Finetuned:
-    """The candidate that was chosen after fine-tuning, as notebook 06 chooses it."""
-    from ensrepro import pipeline
-    from ensrepro.steps import knee
-
-    run = pipeline.start(KNEE, task=ctx.task.name, profile=ctx.profile.name, pair=ctx.pair.name)
-    run = replace(run, ctx=replace(run.ctx, may_compute=False))
+def knee(ctx: Context) -> tuple[Architecture, UNet]:
+    """The chosen hybrid, of its pair's notebook; an error says what there is and what chooses."""
     try:
-        choice = knee.choose(run.ctx, run.search())
-        return finetune.best(run.finetuned([(a, 0) for a in choice.candidates]))
-    except NotOnFileError:
-        making = f"run 06_finetune --task {ctx.task.name} --profile {ctx.profile.name}"
+        found = chosen.required(ctx)
+    except NotOnFileError as error:
         raise FileNotFoundError(
-            f"arch is {KNEE!r}, but {ctx.task.name} has no chosen hybrid of {ctx.pair.name} in "
-            f"profile {ctx.profile.name}; expected one of {choices(ctx)}"
-            + (f"; python -m ensrepro {making} makes it" if ctx.pair.name == DEFAULT_PAIR else "")
+            f"arch is {KNEE!r}, but {error}; on file: {choices(ctx) or 'nothing'}"
         ) from None
+    return found.architecture, chosen.network(ctx, found)
 
 
 def numbered(ctx: Context, arch: str) -> int:
@@ -110,12 +81,10 @@ def numbered(ctx: Context, arch: str) -> int:
 
 
 def hybrid(ctx: Context, number: int) -> UNet:
-    """A fine-tuned hybrid from its weights, of its first seed."""
+    """A fine-tuned hybrid of its first seed; a ValueError for weights that its manifest disowns."""
     job = ctx.space.architecture(number), on_file(ctx)[number]
-    path = ctx.store.weights(finetune.job_name(ctx, job))
-    net = build(job[0], ctx.shape, ctx.space)
-    set_weights(net, weights.load_weights(path, finetune.metadata(ctx, job)), path)
-    return net.eval()
+    manifest = ctx.store.manifest(finetune.job_name(ctx, job))
+    return finetune.load(ctx, job, artifacts.read_json(manifest)["result"]["digest"])
 
 
 def get(
@@ -127,16 +96,15 @@ def get(
     """
     ctx = context.open_context(profile, task, pair=pair)
     config.check_data(ctx.profile)
-    if not has_teacher(ctx) and not on_file(ctx):
-        raise untrained(ctx)
-    place = f"of {task} ({profile})"
-    if arch == TEACHER and has_teacher(ctx):
+    path, place = teacher_path(ctx), f"of {task} ({profile})"
+    if not path.exists() and not on_file(ctx):
+        raise weights.no_teacher(path, task, profile, pair)
+    if arch == TEACHER and path.exists():
         net = evaluate.trained_teacher(task, profile, pair)
         return Trained(ctx, ctx.space.teacher, net, f"{TEACHER} {place}")
     if arch == KNEE:
-        found = chosen(ctx)
-        architecture = ctx.space.architecture(found.result.architecture)
-        return Trained(ctx, architecture, found.net, f"{ctx.space.label(architecture)} {place}")
+        architecture, net = knee(ctx)
+        return Trained(ctx, architecture, net, f"{ctx.space.label(architecture)} {place}")
     number = numbered(ctx, arch)
     architecture = ctx.space.architecture(number)
     return Trained(

@@ -9,14 +9,10 @@ from typing import TextIO
 
 from ensrepro import tiles
 from ensrepro.restoring.runtimes import Ready
+from ensrepro.terminal import duration
 from ensrepro.tiles import Plan, Report
 
 LENGTH = 24  # of the bar, in characters
-
-
-def duration(seconds: float) -> str:
-    """Seconds below two minutes, else minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def announcement(plan: Plan, ready: Ready) -> str:

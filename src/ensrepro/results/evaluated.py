@@ -1,7 +1,8 @@
 """Evaluations on real benchmarks that `python -m ensrepro evaluate` left on this disk.
 
 A file of a released Restormer goes into the row of that network; what is of any other network gets
-a row of its own. So does what is not by the protocol or not of all images.
+a row of its own. So does what is not by the protocol or not of all images. Which network a file is
+of its name alone says, since no checksum of the released files is known: the row tells so.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Record:
         is_released = self.source.profile == "released" and task == self.result.task
         return COUNTERPARTS[task].teacher if task and is_released else ""
 
+    @property
+    def taken_for(self) -> str:
+        """What a row of the paper rests on: the file, and that its name alone tells the network."""
+        digest = self.subject.removeprefix(f"{self.result.subject.removesuffix('.pth')}-")
+        return f"{self.result.subject}, SHA-256 {digest}..., taken for the released one by its name"
+
 
 def relative(path: Path, root: Path) -> str:
     """A path below `root` without it; of others the last three parts, which tell no machine."""
@@ -91,8 +98,9 @@ def rank(found: Record) -> tuple[bool, int, bool]:
 
 def measured(found: Record, value: float) -> Measured:
     """A mean of an evaluation, with what is to be said of it."""
-    kind = Kind.APART if found.caveat or not found.method else Kind.BENCHMARK
-    return Measured(kind, value, value, value, 1, found.source, note=found.caveat)
+    if found.caveat or not found.method:
+        return Measured(Kind.APART, value, value, value, 1, found.source, note=found.caveat)
+    return Measured(Kind.BENCHMARK, value, value, value, 1, found.source, note=found.taken_for)
 
 
 def cells(found: Sequence[Record]) -> Iterator[tuple[Record, Place, dict[str, float | None]]]:

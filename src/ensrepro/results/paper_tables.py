@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensrepro import across, artifacts, config, paper, pipeline, tables
+from ensrepro import across, artifacts, config, pages, paper, pipeline, tables
 from ensrepro.across import Outcome
 from ensrepro.claims import cells
 from ensrepro.claims.belonging import TEACHER_FILE, NotMeasuredError
@@ -50,7 +50,8 @@ def on_file(run: Run, records: Path | None = None) -> OnFile:
     outcomes = across.outcomes(runs, across.searched(runs))
     found = evaluated.records(records or root / evaluated.FOLDER, root)
     profile = run.ctx.profile.name
-    return OnFile(profile, found, runs, outcomes, Sources(profile, root))
+    store = run.ctx.store
+    return OnFile(profile, found, runs, outcomes, Sources(profile, store.root, store.fallback))
 
 
 def of_profile(profile: str, records: str | None = None) -> OnFile:
@@ -105,7 +106,7 @@ def scaled_rows(number: int, found: OnFile) -> tuple[list[Row], list[str]]:
         try:
             made += make(found.sources, task)
         except NotMeasuredError as error:
-            asked = scaled.run_command(notebook, task, found.profile)
+            asked = pages.command(notebook, task, found.profile)
             missing.append(f"{task}: {error}; `{asked}` makes it")
     return made, missing
 
@@ -138,10 +139,16 @@ def waiting(number: int, found: OnFile) -> list[str]:
         )
     if cannot:
         sentences.append(
-            f"{len(cannot)} cells are of networks whose weights `evaluate` does not read, or of which "
-            "we know no published ones, such as the paper's own"
+            f"{len(cannot)} cells are of networks whose weights `evaluate` does not read, or of "
+            "which we know no published ones, such as the paper's own"
         )
     return [*sentences, *scaled_rows(number, found)[1]]
+
+
+def doubts(number: int, found: OnFile) -> list[str]:
+    """What is to be known of the measured values that stand in rows of the paper, a sentence each."""
+    filled = [row for row in rows(number, found) if row.printed and row.measured]
+    return list(dict.fromkeys(f"{row.model}: {row.measured.note}" for row in filled if row.measured))
 
 
 def title(number: int) -> str:
@@ -151,10 +158,15 @@ def title(number: int) -> str:
 
 def scale_title(number: int, found: OnFile) -> str:
     """The caption of the table of changes at our scale."""
-    against = "the distilled hybrid" if number == ABLATION else "the teacher"
+    against = (
+        "the distilled hybrid"
+        if number == ABLATION
+        else "its teacher as it was, and against `teacher, longer`, which had the same extra steps,"
+    )
     return (
         f"Table {number} at our scale, profile {found.profile}: what each network changes against "
-        f"{against} on the test photos, mean and range over n seeds or draws."
+        f"{against} on the test photos. Mean and range over n seeds or draws, seed by seed where "
+        "both sides have several; the reference has as many as the column n against says."
     )
 
 
@@ -164,8 +176,10 @@ def text(number: int, found: OnFile) -> str:
     parts = [title(number), tables.text(*layout.grid(every))]
     if lines := layout.scale_lines(every):
         parts += [scale_title(number, found), tables.text(lines, layout.SCALE_COLUMNS)]
-    notes = [f"* {sentence}" for sentence in waiting(number, found)]
-    return "\n\n".join([*parts, *(["\n".join(["Waiting:", *notes])] if notes else [])]) + "\n"
+    for heading, sentences in (("Note", doubts(number, found)), ("Waiting", waiting(number, found))):
+        if sentences:
+            parts.append("\n".join([f"{heading}:", *(f"* {one}" for one in sentences)]))
+    return "\n\n".join(parts) + "\n"
 
 
 def csv(number: int, found: OnFile) -> str:
@@ -198,5 +212,5 @@ def show(number: int, found: OnFile) -> None:
     tables.show(*layout.grid(every), title(number))
     if lines := layout.scale_lines(every):
         tables.show(lines, layout.SCALE_COLUMNS, scale_title(number, found))
-    if sentences := waiting(number, found):
+    if sentences := [*doubts(number, found), *waiting(number, found)]:
         tables.say("\n".join(f"* Table {number}: {sentence}." for sentence in sentences))

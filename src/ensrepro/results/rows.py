@@ -51,7 +51,8 @@ class Printed:
 class Measured:
     """A measured value, its range over `n` runs, and where it comes from.
 
-    `unit` tells what a change is in, `note` why a value cannot stand beside a published one.
+    `unit` tells what a change is in, `note` what is to be known of the value; a change is held
+    against the network `against`, of which there were `n_against` runs.
     """
 
     kind: Kind
@@ -62,6 +63,8 @@ class Measured:
     source: Source
     unit: str = ""
     note: str = ""
+    against: str = ""
+    n_against: int = 0
 
     def __post_init__(self) -> None:
         if not self.source.manifest.strip():
@@ -108,7 +111,8 @@ FIELDS = tuple(
     for name in (
         *("table", "task", "benchmark", "model", "stands_for", "metric"),
         *("published", "published_in", "status", "because"),
-        *("measured", "kind", "unit", "low", "high", "n", "difference", "note"),
+        *("measured", "kind", "unit", "low", "high", "n", "against", "n_against"),
+        *("difference", "note"),
         *("manifest", "commit", "profile", "seeds", "command"),
     )
 )
@@ -127,7 +131,8 @@ def flat(row: Row) -> Mapping[str, Any]:
     if measured and source:
         values |= {name: getattr(measured, name) for name in ("kind", "low", "high", "n")}
         values |= {"measured": measured.value, "difference": row.difference}
-        values |= {"unit": measured.unit or None, "note": measured.note or None}
+        names = ("unit", "note", "against", "n_against")
+        values |= {name: getattr(measured, name) or None for name in names}
         values |= {name: getattr(source, name) for name in ("manifest", "commit", "profile")}
         values |= {"seeds": " ".join(map(str, source.seeds)) or None}
     return values

@@ -2,25 +2,30 @@
 
 Tables 1 to 4 follow from the fine-tuned networks of each task, tables 5 and 6 from the headlines of
 notebooks 08 and 10. A change is the mean over photos of a network minus that of the reference, and
-its range that over seeds or draws. Only such changes may be held against the paper's own.
+its range that over seeds or draws. A hybrid was trained longer in total than its teacher, so every
+change is told twice: against the teacher as it was, and against the teacher with the same extra
+steps. Only such changes may be held against the paper's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from typing import NamedTuple
 
-from ensrepro import artifacts
+from ensrepro import artifacts, pages
 from ensrepro.across import Outcome
 from ensrepro.artifacts import Store
-from ensrepro.claims.belonging import ABLATIONS, NOTEBOOK, UFORMER
+from ensrepro.claims.belonging import ABLATIONS, UFORMER
 from ensrepro.claims.results import Sources
+from ensrepro.pages import NOTEBOOK
 from ensrepro.pipeline import Run
 from ensrepro.results.places import ALL_SSM, COUNTERPARTS, HYBRID, LONGER
 from ensrepro.results.rows import Kind, Measured, Row, Source
 from ensrepro.steps import finetune
 from ensrepro.steps.finetune import Finetuned
 
+REFERENCE = "teacher"  # as it was; the other one is LONGER
 METRIC_UNITS = {"PSNR": ("psnr", "dB"), "SSIM": ("ssim", "")}
 OF_TEACHER = "of the teacher's"  # unit of a latency
 NOTEBOOK_OF_TASKS = "06_finetune"
@@ -41,21 +46,39 @@ def photos(profile: str) -> str:
     return f"test photos, profile {profile}"
 
 
-def run_command(notebook: str, task: str, profile: str) -> str:
-    """What makes the results of a notebook."""
-    return f"python -m ensrepro run {notebook} --task {task} --profile {profile}"
-
-
 def average(rows: TestRows, metric: str) -> float:
     """The mean over photos."""
     return mean(row[metric] for row in rows)
 
 
-def change(values: Sequence[float], reference: float, source: Source, unit: str) -> Measured:
-    """The mean of some values minus a reference, with the range of single ones."""
-    changes = [value - reference for value in values]
-    ends = min(changes), max(changes)
-    return Measured(Kind.SCALE, mean(changes), *ends, len(changes), source, unit)
+class Against(NamedTuple):
+    """What a network changes against a reference, by seed or draw, and how many the latter has."""
+
+    reference: str
+    changes: Sequence[float]
+    n_reference: int
+
+
+def against(
+    reference: str, ours: Mapping[int, float], theirs: Mapping[int, float]
+) -> Against:
+    """Values by seed, held against each other: seed by seed if several seeds are of both.
+
+    Else each of ours against the mean of theirs.
+    """
+    both = [seed for seed in ours if seed in theirs]
+    if len(both) > 1:
+        return Against(reference, [ours[seed] - theirs[seed] for seed in both], len(both))
+    base = mean(theirs.values())
+    return Against(reference, [value - base for value in ours.values()], len(theirs))
+
+
+def change(found: Against, source: Source, unit: str) -> Measured:
+    """The mean change, with the range of single ones."""
+    values = found.changes
+    ends = min(values), max(values)
+    told = found.reference, found.n_reference
+    return Measured(Kind.SCALE, mean(values), *ends, len(values), source, unit, "", *told)
 
 
 # ---- tables 1 to 4 ------------------------------------------------------------------------------
@@ -70,24 +93,36 @@ def source_of(store: Store, step: str, seeds: tuple[int, ...]) -> Source:
     return Source(name, made["commit"], made["profile"], seeds)
 
 
-def networks(run: Run, made: Outcome) -> dict[str, tuple[list[TestRows], Source]]:
-    """Name -> the test rows of each seed, and where they are."""
+class Tuned(NamedTuple):
+    """A network's test rows by seed, and where those of its first seed are."""
 
-    def of(tuned: Sequence[Finetuned]) -> tuple[list[TestRows], Source]:
+    rows: Mapping[int, TestRows]
+    source: Source
+
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """The mean over photos."""
+        return {seed: average(rows, metric) for seed, rows in self.rows.items()}
+
+
+def networks(run: Run, made: Outcome) -> dict[str, Tuned]:
+    """The fine-tuned networks by name."""
+
+    def of(tuned: Sequence[Finetuned]) -> Tuned:
         results = [one.result for one in tuned]
         architecture = run.ctx.space.architecture(results[0].architecture)
         job = architecture, results[0].seed
         store, step = finetune.owner(run.ctx, job).store, finetune.job_name(run.ctx, job)
-        seeds = tuple(result.seed for result in results)
-        return [result.test for result in results], source_of(store, step, seeds)
+        rows = {result.seed: result.test for result in results}
+        return Tuned(rows, source_of(store, step, tuple(rows)))
 
-    return {HYBRID: of(made.chosen), ALL_SSM: of([made.all_ssm]), LONGER: of([made.longer])}
+    return {HYBRID: of(made.chosen), ALL_SSM: of([made.all_ssm]), LONGER: of(made.longer)}
 
 
 def task_rows(run: Run, made: Outcome) -> list[Row]:
-    """What each network of a task changes against its teacher."""
+    """What each network of a task changes, against its teacher and the one trained as long."""
     task, profile = run.ctx.task.name, run.ctx.profile.name
-    counterpart, teacher = COUNTERPARTS[task], run.teacher.result.test
+    counterpart, tuned = COUNTERPARTS[task], networks(run, made)
+    references = {REFERENCE: {0: run.teacher.result.test}, LONGER: tuned[LONGER].rows}
     return [
         Row(
             counterpart.table,
@@ -96,12 +131,20 @@ def task_rows(run: Run, made: Outcome) -> list[Row]:
             name,
             metric,
             measured=change(
-                [average(rows, key) for rows in every], average(teacher, key), source, unit
+                against(
+                    reference,
+                    one.by_seed(key),
+                    {seed: average(test, key) for seed, test in rows.items()},
+                ),
+                one.source,
+                unit,
             ),
-            command=run_command(NOTEBOOK_OF_TASKS, task, profile),
+            command=pages.command(NOTEBOOK_OF_TASKS, task, profile),
             stands_for=counterpart.stands_for.get(name, ""),
         )
-        for name, (every, source) in networks(run, made).items()
+        for name, one in tuned.items()
+        for reference, rows in references.items()
+        if name != reference
         for metric, (key, unit) in METRIC_UNITS.items()
     ]
 
@@ -110,7 +153,7 @@ def waiting_tasks(number: int, outcomes: Mapping[str, Outcome], profile: str) ->
     """A sentence for each task of a table that has no fine-tuned networks on file."""
     return [
         f"{task}: no fine-tuned networks on file in profile {profile}; "
-        f"`{run_command(NOTEBOOK_OF_TASKS, task, profile)}` makes them"
+        f"`{pages.command(NOTEBOOK_OF_TASKS, task, profile)}` makes them"
         for task, counterpart in COUNTERPARTS.items()
         if counterpart.table == number and task not in outcomes
     ]
@@ -122,7 +165,7 @@ def waiting_tasks(number: int, outcomes: Mapping[str, Outcome], profile: str) ->
 def told_source(sources: Sources, task: str, file: str) -> Source:
     """Where a notebook's headline is."""
     content = sources.content(task, file)
-    name = sources.path(task, file).relative_to(sources.root).as_posix()
+    name = sources.name(task, file)
     seed = content["parameters"]["seed"]
     return Source(name, content["provenance"]["commit"], sources.profile, (seed,))
 
@@ -133,12 +176,15 @@ def ablation_rows(sources: Sources, task: str) -> list[Row]:
     A NotMeasuredError where notebook 08 has not been run, or tells of other networks.
     """
     psnr = {arm: sources.read(task, ABLATIONS, f"headline/psnr/{arm}").numbers() for arm in ARMS}
-    source, reference = told_source(sources, task, ABLATIONS), mean(psnr["distilled"])
-    asked = run_command(ABLATIONS.removesuffix(NOTEBOOK), task, sources.profile)
+    first, source = next(iter(ARMS)), told_source(sources, task, ABLATIONS)
+    base, n_base = mean(psnr[first]), len(psnr[first])
+    asked = pages.command(ABLATIONS.removesuffix(NOTEBOOK), task, sources.profile)
     return [
         Row(
             *(5, task, photos(sources.profile), arm.replace("_", " "), "PSNR"),
-            measured=change(values, reference, source, "dB"),
+            measured=change(
+                Against(first, [value - base for value in values], n_base), source, "dB"
+            ),
             command=asked,
             stands_for=ARMS[arm],
         )
@@ -149,22 +195,27 @@ def ablation_rows(sources: Sources, task: str) -> list[Row]:
 def uformer_rows(sources: Sources, task: str) -> list[Row]:
     """Table 6: PSNR of the hybrid against its Uformer, and its latency as a share of Uformer's.
 
-    A NotMeasuredError where notebook 10 has not been run.
+    Both were timed whole, in turns; the latency's range is that of eight rounds of ten. A
+    NotMeasuredError where notebook 10 has not been run.
     """
 
     def told(field: str) -> list[float]:
         return sources.read(task, UFORMER, f"headline/{field}").numbers()
 
     source = told_source(sources, task, UFORMER)
-    (slow,), fast = told("latency_ms/teacher"), told("latency_ms/hybrid")
-    shares = [value / slow for value in fast]
-    changes = {
-        "PSNR": change(told("psnr/hybrid"), mean(told("psnr/teacher")), source, "dB"),
-        "Latency": Measured(
-            *(Kind.SCALE, mean(shares), min(shares), max(shares), len(shares), source, OF_TEACHER)
-        ),
-    }
-    asked = run_command(UFORMER.removesuffix(NOTEBOOK), task, sources.profile)
+    hybrid = dict(enumerate(told("psnr/hybrid")))
+    psnr = [
+        against(name, hybrid, dict(enumerate(told(f"psnr/{field}"))))
+        for name, field in ((REFERENCE, "teacher"), (LONGER, "longer"))
+    ]
+    share = [told(f"latency/{field}")[0] for field in ("ratio", "low", "high")]
+    rounds = int(told("latency/rounds")[0])
+    of_teacher = {"unit": OF_TEACHER, "against": REFERENCE, "n_against": rounds}
+    changes = [
+        *(("PSNR", change(one, source, "dB")) for one in psnr),
+        ("Latency", Measured(Kind.SCALE, *share, rounds, source, **of_teacher)),
+    ]
+    asked = pages.command(UFORMER.removesuffix(NOTEBOOK), task, sources.profile)
     return [
         Row(
             *(6, task, photos(sources.profile), HYBRID, metric),
@@ -172,5 +223,5 @@ def uformer_rows(sources: Sources, task: str) -> list[Row]:
             command=asked,
             stands_for=UFORMER_HYBRIDS,
         )
-        for metric, measured in changes.items()
+        for metric, measured in changes
     ]

@@ -98,6 +98,14 @@ def make(ctx: Context, base: Teacher, parts: Pool, job: Job) -> tuple[FinetuneRe
     return result, ctx.provenance(seed, started)
 
 
+def load(ctx: Context, job: Job, digest: str) -> UNet:
+    """A fine-tuned hybrid from its weights; a ValueError if they are not of the digest."""
+    name, ctx = job_name(ctx, job), owner(ctx, job)
+    net = build(job[0], ctx.shape, ctx.space)
+    context.load(net, ctx.store.weights(name), metadata(ctx, job), digest)
+    return net.eval()
+
+
 def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
     """One fine-tuned hybrid: from its files, or trained now."""
     name, ctx = job_name(ctx, job), owner(ctx, job)
@@ -109,9 +117,7 @@ def get(ctx: Context, base: Teacher, parts: Pool, job: Job) -> Finetuned:
         pool="" if job[0] == ctx.space.teacher else parts.result.digest,  # nothing of it is in it
     )
     result = ctx.result(name, FinetuneResult, identity, lambda: make(ctx, base, parts, job))
-    net = build(job[0], ctx.shape, ctx.space)
-    context.load(net, ctx.store.weights(name), metadata(ctx, job), result.digest)
-    return Finetuned(net.eval(), result)
+    return Finetuned(load(ctx, job, result.digest), result)
 
 
 def _worker(ctx: Context, job: Job) -> None:
