@@ -50,7 +50,7 @@ def test_a_task_without_weights_names_those_that_have_some_and_what_trains_it(ch
         networks.get(task="derain", profile="smoke")
     assert str(caught.value).endswith(
         "expected a trained teacher of restormer-mambair for derain; in profile smoke are trained: "
-        "restormer-mambair (denoise, defocus_dual), restormer-edge (denoise, defocus_dual); "
+        "restormer-mambair, restormer-edge, restormer-stateless (denoise, defocus_dual); "
         "python -m ensrepro run 03_distillation --task derain --profile smoke trains this one, "
         "which may take hours"
     )
