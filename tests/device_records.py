@@ -42,7 +42,6 @@ GLUE_MS, TEACHER_BLOCK_MS = 7.0, 10.0
 BLOCK_MS = {  # of surrogates
     "restormer-mambair": 40.0,
     "restormer-edge": 4.0,
-    "restormer-stateless": 3.0,
     "uformer-mambair": 5.0,
 }
 MEASURED = "measured here"

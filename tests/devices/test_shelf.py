@@ -82,7 +82,7 @@ def test_what_is_about_a_pair_is_its_family_s_and_its_noise(tmp_path: Path):
     assert {row["pair"] for row in kept.comparisons} == {"uformer-mambair"}
     assert kept.noisy == ["stages-uformer-denoise-256-t1-onnxruntime-1.20.0"]
     both = shelf.about(found, EDGE.name, "denoise")
-    assert {r.pair for r in both.records} == {MAMBAIR.name, EDGE.name, "restormer-stateless"}
+    assert {r.pair for r in both.records} == {MAMBAIR.name, EDGE.name}
 
 
 def test_a_device_without_anything_of_a_family_is_refused(tmp_path: Path):
