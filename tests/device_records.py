@@ -8,10 +8,10 @@ from typing import Any
 
 from ensrepro import artifacts
 from ensrepro.artifacts import Store
-from ensrepro.devices.measuring import FOLDER, STEP, Comparison, DeviceResult
-from ensrepro.devices.subjects import NETWORKS, STAGES, groups
-from ensrepro.records import FORMAT, Record, checked
-from ensrepro.space import RESTORMER
+from ensrepro.devices.measuring import FOLDER, STEP, DeviceResult
+from ensrepro.devices.subjects import NETWORKS, STAGES, family, groups
+from ensrepro.exchange import FORMAT
+from ensrepro.records import Comparison, Record, checked
 
 ROW = {
     "device": "Pixel 8",
@@ -39,7 +39,13 @@ ROW = {
     "created": "2026-11-22T12:00:00+00:00",
 }
 GLUE_MS, TEACHER_BLOCK_MS = 7.0, 10.0
-BLOCK_MS = {"restormer-mambair": 40.0, "restormer-edge": 4.0}  # of surrogates
+BLOCK_MS = {  # of surrogates
+    "restormer-mambair": 40.0,
+    "restormer-edge": 4.0,
+    "restormer-stateless": 3.0,
+    "uformer-mambair": 5.0,
+}
+MEASURED = "measured here"
 
 
 def row(**changed: Any) -> dict[str, Any]:
@@ -47,9 +53,9 @@ def row(**changed: Any) -> dict[str, Any]:
     return ROW | changed
 
 
-def exchange(*rows: dict[str, Any]) -> dict[str, Any]:
+def exchanged(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The content of an exchange file."""
-    return {"schema": FORMAT, "records": list(rows)}
+    return {"schema": FORMAT, "records": list(rows), **more}
 
 
 def taking(ms: float, **changed: Any) -> Record:
@@ -63,22 +69,52 @@ def stage_ms(pair: str, label: str, n_blocks: int) -> float:
     return n_blocks * TEACHER_BLOCK_MS if label == "T" else int(label) * BLOCK_MS[pair]
 
 
-def stages(side: int = 256, threads: int = 1) -> list[Record]:
-    """All choices of all stages, and the glue."""
-    found = []
-    for group in groups(STAGES, side, "denoise", Path("none")):
+def stages(
+    side: int = 256, threads: int = 1, pair: str = "restormer-mambair", **said: Any
+) -> list[Record]:
+    """All choices of all stages of a family, and the glue."""
+    of, found = family(pair), []
+    for group in groups(STAGES, of, side, "denoise", Path("none")):
         for one in group.subjects:
-            blocks = 0 if one.part == "glue" else RESTORMER.stage(one.part).n_blocks
+            blocks = 0 if one.part == "glue" else of.space.stage(one.part).n_blocks
             ms = GLUE_MS if one.part == "glue" else stage_ms(one.pair, one.architecture, blocks)
-            said = {"pair": one.pair, "part": one.part, "architecture": one.architecture}
-            found.append(taking(ms, resolution=f"{side}x{side}", threads=threads, **said))
+            own = {"pair": one.pair, "part": one.part, "architecture": one.architecture}
+            own |= {"resolution": f"{side}x{side}", "threads": threads, "source": MEASURED}
+            found.append(taking(ms, **(own | said)))
+    return found
+
+
+def turns(rows: list[Record]) -> list[dict[str, Any]]:
+    """Comparisons of stages with their teacher's, as if they had taken turns."""
+    teachers = {r.part: r for r in rows if r.architecture == "T"}
+    found = []
+    for one in rows:
+        reference = teachers.get(one.part)
+        if reference is None or one.architecture == "T":
+            continue
+        ratio = one.p50_ms / reference.p50_ms
+        compared = Comparison(
+            side=one.side,
+            threads=one.threads,
+            pair=one.pair,
+            task=one.task,
+            part=one.part,
+            architecture=one.architecture,
+            reference="T",
+            median=ratio,
+            low=ratio,
+            high=ratio,
+            n=20,
+            reference_ms=reference.p50_ms,
+        )
+        found.append(asdict(compared))
     return found
 
 
 def network(pair: str, architecture: str, ms: float, reference_ms: float) -> dict[str, Any]:
     """A comparison of a whole network."""
     teacher, ratio = "T T T T T T T T", ms / reference_ms
-    spread = ratio, 0.98 * ratio, 1.02 * ratio, 5
+    spread = ratio, 0.98 * ratio, 1.02 * ratio, 10
     own = Comparison(
         256, 1, pair, "denoise", "network", architecture, teacher, *spread, reference_ms
     )
@@ -86,12 +122,18 @@ def network(pair: str, architecture: str, ms: float, reference_ms: float) -> dic
 
 
 def put(
-    store: Store, name: str, rows: list[Record], comparisons: list[dict[str, Any]] | None = None
+    store: Store,
+    name: str,
+    rows: list[Record],
+    comparisons: list[dict[str, Any]] | None = None,
+    device: str = "pixel-8",
+    is_quiet: bool = True,
 ) -> Path:
-    """A manifest of the device `pixel-8`."""
-    path = store.own(artifacts.RESULTS, f"pixel-8/{name}.json")
+    """A manifest of a device; without comparisons, stages took turns with their teacher's."""
+    path = store.own(artifacts.RESULTS, f"{device}/{name}.json")
     made = artifacts.provenance(store.profile, FOLDER, 0, 1.0, 1)
-    result = DeviceResult([asdict(one) for one in rows], comparisons or [], 0.1, 1.0, True)
+    compared = turns(rows) if comparisons is None else comparisons
+    result = DeviceResult([asdict(one) for one in rows], compared, 0.1, 1.0, is_quiet)
     artifacts.write_manifest(path, STEP, {"what": NETWORKS}, made, result)
     return path
 

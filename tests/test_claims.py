@@ -583,6 +583,16 @@ def timed(teacher_ms: float, surrogate_ms: float) -> dict[str, Any]:
     return {**CHOSEN, **told(x=0.1), "ens-bench.json": bench(teacher_ms, surrogate_ms)}
 
 
+TURNS = Given(
+    file=ANY, fields=("headline/m", "headline/l", "headline/h", "headline/n"), criterion=10
+)
+
+
+def in_turns(low: float, high: float, rounds: int = 10) -> dict[str, Any]:
+    """So many times as long as the reference."""
+    return told(m=(low + high) / 2, l=low, h=high, n=rounds)
+
+
 def tuned(*gains: float) -> dict[str, Any]:
     """Candidates with these gains; the first has a second seed, which gains 0.2 dB."""
     files: dict[str, Any] = searched(*range(1, 1 + len(gains)))
@@ -641,6 +651,7 @@ THREE_WAYS: dict[str, tuple[Given, Files, Files, Files]] = {
         tuned(0.3, -0.1),
     ),
     "chosen_is_faster": (ONE, timed(10.0, 9.0), timed(10.0, 12.0), timed(10.0, 9.5)),
+    "takes_less_time": (TURNS, in_turns(0.5, 0.6), in_turns(1.9, 2.1), in_turns(0.9, 1.1)),
     "beats_random": (
         Given(fields=("paper-ehvi", "random")),
         {"study.json": runs(paper_ehvi=[0.9, 0.86], random=[0.8, 0.85])},
@@ -704,6 +715,27 @@ def test_a_check_of_results_can_say_yes_and_no_and_that_it_cannot_tell(
         assert finding.facts
         with pytest.raises(NotMeasuredError):
             RESULT_CHECKS[name](given, Sources("mini", tmp_path))
+
+
+def test_a_few_rounds_in_turns_decide_nothing_however_clear(tmp_path: Path) -> None:
+    finding = measured.takes_less_time(TURNS, results(tmp_path, in_turns(0.1, 0.2, rounds=9)))
+    assert finding.holds is None
+    assert "in 9 rounds, of which a verdict takes 10" in finding.because
+
+
+def test_a_hybrid_chosen_as_faster_can_be_contradicted_by_its_own_timing(tmp_path: Path) -> None:
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "uformer-pair-is-faster")
+    told_slower = {"ratio": 1.3, "low": 1.2, "high": 1.4, "rounds": 10, "sum_ratio": 0.9}
+    fields = {f"headline/latency/{name}": value for name, value in told_slower.items()}
+    content = manifest(belonging.UFORMER)
+    put(content, fields)
+    content["parameters"]["pair"] = "uformer-mambair"
+    path = tmp_path / artifacts.RESULTS / "mini" / "denoise-uformer" / belonging.UFORMER
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    one = claims.verdict(claim, "4.5", Sources("mini", tmp_path))
+    assert one.status is Status.CONTRADICTED, one.evidence
+    assert "both were then timed whole" in one.evidence
 
 
 def test_a_range_tells_only_if_it_lies_on_one_side() -> None:

@@ -41,7 +41,7 @@ ORDER = (
         "pages",
         "weights",
     ),
-    *("timing", "records", "runtime", "terminal", "paper", "claims"),
+    *("timing", "records", "exchange", "runtime", "terminal", "paper", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -68,6 +68,7 @@ ORDER = (
         "notebook",
         "pipeline",
         "across",
+        "curves",
         "sharing",
         "sharing_commands",
         "reproduce",
@@ -82,7 +83,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "pages", "weights"),
-    *("paper", "terminal", "claims", "tables", "timing", "records"),
+    *("paper", "terminal", "claims", "tables", "timing", "records", "exchange"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

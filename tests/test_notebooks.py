@@ -32,6 +32,7 @@ NOTEBOOKS = (
     "11_landscape",
     "12_samplers",
     "13_tasks",
+    "14_edge",
 )
 COMMON = {"task": "denoise", "profile": "mini", "seed": 0, "out": ""}
 PATH = re.compile(r"\.{1,2}/|~/|(results|weights|notebooks|book|src)/|\S+\.(json|png|csv|npz)$")

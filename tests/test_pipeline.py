@@ -12,6 +12,7 @@ import torch
 from device_records import put, shelf_store, stages
 
 from ensrepro import artifacts, pipeline, search
+from ensrepro.devices import shelf
 from ensrepro.pipeline import Run
 from ensrepro.space import RESTORMER, UFORMER
 from ensrepro.steps import finetune
@@ -214,6 +215,35 @@ def test_without_a_device_on_file_a_notebook_says_how_to_measure_one(checkout: P
         FileNotFoundError, match="no device has been measured; expected one: python"
     ):
         _ = run.device
+
+
+def test_a_device_of_another_family_is_refused(checkout: Path):
+    put(shelf_store(checkout), "stages", stages(pair="uformer-mambair"))
+    asked = {"task": "denoise", "profile": "mini", "device": "pixel-8"}
+    with pytest.raises(ValueError, match="of which nothing of restormer-mambair was measured"):
+        _ = pipeline.start("09_latency", **asked).device
+
+
+def test_stages_of_a_pair_are_read_where_a_device_has_them_else_this_machine_is_measured(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store, uformer = shelf_store(checkout), "uformer-mambair"
+    put(store, "stages", stages(), device="a-1")
+    asked = {"task": "denoise", "profile": "mini", "pair": uformer, "device": ""}
+    measured = []
+
+    def this_machine(_store, task, _progress, pair, kinds, *_threads) -> str:
+        measured.append((task, pair, *kinds))
+        put(store, "stages-uformer", stages(pair=uformer), device="zen-9")
+        return "zen-9"
+
+    monkeypatch.setattr(shelf, "this_machine", this_machine)
+    assert pipeline.start("10_uformer", **asked).staged.device == "zen-9"
+    assert measured == [("denoise", uformer, "stages")]
+    assert pipeline.start("10_uformer", **asked).staged.device == "zen-9"
+    assert len(measured) == 1
+    assert pipeline.start("10_uformer", **asked | {"device": "here"}).staged.device == "zen-9"
+    assert len(measured) == 2
 
 
 def test_the_search_of_a_device_has_a_file_of_its_own():

@@ -1,76 +1,21 @@
-"""Records: what is refused, with file and field; and that the page says what the schema says."""
+"""Records: their ratios, what may be null, and that the page says what the schema says."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from device_records import ROW, exchange, row
+from device_records import ROW, row
 
 from ensrepro import records, tables
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "on_a_phone.md"
 
 
-def written(path: Path, content: object) -> Path:
-    """JSON, in which Python writes NaN as NaN."""
-    path.write_text(json.dumps(content))
-    return path
-
-
 def test_the_schema_and_the_record_have_the_same_fields():
     assert [field.name for field in fields(records.Record)] == list(records.SCHEMA) == list(ROW)
-
-
-def test_what_is_written_is_read(tmp_path: Path):
-    own = [records.checked(row(), "row"), records.checked(row(threads=2, drift=None), "row")]
-    records.write(tmp_path / "a.json", own)
-    assert records.read(tmp_path / "a.json") == own
-
-
-@pytest.mark.parametrize("name", records.SCHEMA)
-def test_a_record_that_lacks_a_field_is_refused_by_file_and_field(name: str, tmp_path: Path):
-    lacking = {key: value for key, value in ROW.items() if key != name}
-    path = written(tmp_path / "phone.json", exchange(row(), lacking))
-    with pytest.raises(ValueError, match=rf"phone.json, record 2, has no '{name}'; expected"):
-        records.read(path)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"p50_ms": 130.0}, "has p50_ms=130.0; expected at most p90_ms=110.0"),
-        ({"p90_ms": 121.0}, "has p90_ms=121.0; expected at most p99_ms=120.0"),
-        ({"p50_ms": -1.0}, "has p50_ms=-1.0; expected a number above 0"),
-        ({"p99_ms": math.nan}, "has p99_ms=nan; expected a number above 0"),
-        ({"p99_ms": math.inf}, "has p99_ms=inf; expected a number above 0"),
-        ({"p50_ms": 0}, "has p50_ms=0; expected a number above 0"),
-        ({"p50_ms": "100"}, "has p50_ms='100'; expected a number above 0"),
-        ({"n": 0}, "has n=0; expected a whole number >= 1"),
-        ({"n": 2.5}, "has n=2.5; expected a whole number >= 1"),
-        ({"n": True}, "has n=True; expected a whole number >= 1"),
-        ({"seconds": math.nan}, "has seconds=nan; expected a number above 0"),
-        # 20 runs with a median of 100 ms take 1 s at the least
-        ({"seconds": 0.9}, "has seconds=0.9; expected at least 0.99"),
-        ({"drift": -1.0}, "has drift=-1.0; expected a number above 0"),
-        ({"load": -0.1}, "has load=-0.1; expected a number >= 0"),
-        ({"threads": 0}, "has threads=0; expected a whole number >= 1"),
-        ({"width": None}, "has width=None; expected a whole number >= 1"),
-        ({"device": " "}, "has device=' '; expected text"),
-        ({"resolution": "256"}, "has resolution='256'; expected as 256x256"),
-        ({"resolution": "0x8"}, "has resolution='0x8'; expected as 256x256"),
-        ({"source": "hearsay"}, "has source='hearsay'; expected 'measured here' or 'imported'"),
-        ({"watts": 3}, "has the unknown field 'watts'; expected device, cpu"),
-    ],
-    ids=lambda value: str(value)[:30],
-)
-def test_an_impossible_value_is_refused_by_file_and_field(changed, message, tmp_path: Path):
-    path = written(tmp_path / "phone.json", exchange(row(**changed)))
-    with pytest.raises(ValueError, match=r"phone.json, record 1, " + message):
-        records.read(path)
 
 
 @pytest.mark.parametrize("name", [n for n, field in records.SCHEMA.items() if field.may_be_null])
@@ -80,37 +25,6 @@ def test_what_a_tool_does_not_tell_may_be_null(name: str):
 
 def test_an_idle_machine_has_the_load_0():
     assert records.checked(row(load=0.0), "row").load == 0
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "phone.json is no JSON"),
-        ("[]", "phone.json has the schema None; expected 'ensrepro-latency-1'"),
-        ('{"schema": "other", "records": []}', "phone.json has the schema 'other'"),
-        ('{"schema": "ensrepro-latency-1", "records": []}', "phone.json has no records"),
-        ('{"schema": "ensrepro-latency-1"}', "phone.json has no records"),
-        ('{"schema": "ensrepro-latency-1", "records": [3]}', "record 1, is 3; expected an object"),
-        ("[" * 10_000, "phone.json is no JSON"),
-    ],
-    ids=["broken", "a list", "other schema", "empty", "none", "a number", "deep"],
-)
-def test_a_file_of_something_else_is_refused(content: str, message: str, tmp_path: Path):
-    (tmp_path / "phone.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        records.read(tmp_path / "phone.json")
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        records.read(tmp_path / "phone.json")
-
-
-def test_a_record_that_would_be_refused_is_not_written(tmp_path: Path):
-    bad = records.Record(**row(n=0))
-    with pytest.raises(ValueError, match="n=0"):
-        records.write(tmp_path / "a.json", [bad])
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_ratio_of_two_records_is_that_of_their_medians():
@@ -130,10 +44,60 @@ def test_records_under_different_conditions_have_no_ratio(changed):
         records.ratio(slow, fast)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("threads", None), ("cpu", "unknown"), ("runtime", "unknown"), ("version", "Unknown "),
+     ("dtype", "unknown")],
+)  # fmt: skip
+def test_what_nobody_knows_of_two_records_is_not_the_same(name, value):
+    own = records.checked(row(**{name: value}), "row")
+    with pytest.raises(ValueError, match=f"cannot be compared: unknown {name}; expected"):
+        records.ratio(own, own)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"width": 8}, "records are of width 48 and 8; expected the same"),
+        ({"task": "derain"}, "records are of task denoise and derain; expected the same"),
+        ({"part": "glue"}, "records are of part network and glue; expected the same"),
+    ],
+    ids=str,
+)
+def test_records_of_other_things_have_no_ratio(changed, message):
+    slow, fast = records.checked(row(), "row"), records.checked(row(**changed), "row")
+    with pytest.raises(ValueError, match=message):
+        records.ratio(slow, fast)
+
+
+def test_a_comparison_knows_its_records():
+    teacher = records.checked(row(), "row")
+    hybrid = records.checked(row(pair="restormer-edge", architecture="2 T T T T T T T"), "row")
+    one = records.Comparison(
+        *(256, 1, "restormer-edge", "denoise", "network", hybrid.architecture),
+        *(teacher.architecture, 0.5, 0.4, 0.6, 9, 100.0),
+    )
+    assert (one.is_of(hybrid), one.is_of(teacher)) == (True, False)
+    assert (one.refers_to(hybrid), one.refers_to(teacher)) == (False, True)
+
+
 def test_a_record_survives_as_plain_values():
     assert asdict(records.checked(row(), "row")) == ROW
 
 
-def test_the_page_has_the_table_of_the_schema():
+def test_a_comparison_has_the_fields_of_its_schema():
+    assert [field.name for field in fields(records.Comparison)] == list(records.COMPARED)
+
+
+@pytest.mark.parametrize("schema", [records.SCHEMA, records.COMPARED], ids=["SCHEMA", "COMPARED"])
+def test_the_page_has_the_table_of_the_schema(schema):
     columns = [tables.Column(key, key) for key in ("name", "type", "unit", "meaning")]
-    assert tables.markdown(records.schema(), columns) in PAGE.read_text("utf-8")
+    assert tables.markdown(records.schema(schema), columns) in PAGE.read_text("utf-8")
+
+
+def test_percentiles_that_the_runs_do_not_show_are_null():
+    one = records.checked(row(p90_ms=None, p99_ms=None), "row")
+    assert (one.p90_ms, one.timing.p50_ms) == (None, 100.0)
+    assert math.isnan(one.timing.p99_ms)
+    with pytest.raises(ValueError, match="has p50_ms=None; expected a number above 0"):
+        records.checked(row(p50_ms=None), "row")

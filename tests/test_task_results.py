@@ -16,7 +16,12 @@ from ensrepro.steps import baselines, chosen, context, finetune, knee
 ROOT = artifacts.repository()
 MARGIN_DB = 1.0  # over the degraded input, on the test photos
 # Stages that are not alive: notebook 3 of the task names them.
-IDLE = {"derain": {"bottleneck", "decoder_3"}}
+IDLE = {
+    "derain": {"bottleneck", "decoder_3"},
+    "deblur": {"bottleneck", "decoder_3"},
+    "defocus": {"decoder_3"},
+    "defocus_dual": {"encoder_3", "bottleneck", "decoder_3"},
+}
 
 finished = [
     task

@@ -64,6 +64,15 @@ def test_a_spread_encloses_eight_rounds_of_ten():
     assert (found.low, found.median, found.high) == pytest.approx((2, 6, 10))
 
 
+@pytest.mark.parametrize("n", [5, 7, 10, 12])
+def test_the_ends_of_a_spread_are_ratios_of_rounds(n: int):
+    ratios = [2.0 + i * i for i in range(n)]
+    found = timing.Alternation({"slow": ratios, "fast": [1.0] * n}).ratio("slow", "fast")
+    # nearest ranks, as the percentiles of a timing: the smallest that 10 and 90 % do not exceed
+    assert found.low == ratios[math.ceil(n / 10) - 1]
+    assert found.high == ratios[math.ceil(9 * n / 10) - 1]
+
+
 def test_rounds_go_on_until_both_minima_are_reached():
     assert race(Machine(), {"a": 1, "b": 1}, min_rounds=2, min_seconds=9).timing("a").n == 5
     assert race(Machine(), {"a": 1, "b": 1}, min_rounds=7, min_seconds=9).timing("a").n == 7

@@ -24,7 +24,8 @@
 # **Question.** Does a state-space block save time, and what would the search have found had it known the device?
 #
 # **Cost.** Seconds from the records on file; in profile `smoke` half a minute, because it measures tiny networks itself. Measuring a machine
-# takes about an hour: `python -m ensrepro measure`. Networks have the paper's width and random weights, because latency hardly depends on
+# takes about an hour: `python -m ensrepro measure`. With `device="here"` this notebook measures the stages of its own machine first, minutes,
+# and searches for it; what else is missing is said where it would stand. Networks have the paper's width and random weights, because latency hardly depends on
 # them; they run as ONNX files of stock operators in onnxruntime, on the CPU.
 #
 # **Look for** the line at 1. Left of it, or below, something is faster than the Restormer part it replaces.
@@ -35,13 +36,13 @@ profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search
 out = ""  # folder for what this notebook writes; empty: the repository's results
 pair = "restormer-mambair"  # or restormer-edge: what the search is about
-device = ""  # a device on file; empty: the first one
+device = ""  # a device on file; here: this machine, measured now; empty: this machine if it is on file, else the first one
 threads = 1  # of the runtime, a number that was measured
 latency_budget_ms = 0.0  # keep the front within this latency; 0: no budget
 
 # %%
 from ensrepro import pipeline
-from ensrepro.devices import shelf, tables
+from ensrepro.devices import imports, sections, shelf, stage_sums, tables
 from ensrepro.figures import latency as figures
 from ensrepro.tables import Column, say, show
 
@@ -51,6 +52,7 @@ run = pipeline.start(
 )
 searched = tables.pair_of(pair)
 found = run.device
+missing = sections.missing(found, searched, threads)
 
 # %% [markdown]
 # ## The device
@@ -59,13 +61,7 @@ found = run.device
 # while hits both. The range beside a ratio encloses eight rounds of ten. Milliseconds have no such protection.
 
 # %%
-here = next(record for record in found.records if record.threads == threads)
-drifts = [record.drift for record in found.records if record.drift is not None]
-say(
-    f"{here.device}: {here.runtime} {here.version}, {here.dtype}, threads {threads}; {len(found.records)} records of at least "
-    f"{min(record.n for record in found.records)} runs each. The last runs of a series took {min(drifts):.2f} to {max(drifts):.2f} times as long as its "
-    "first. " + (f"**The machine was not quiet** for {', '.join(found.noisy)}: do not quote milliseconds." if found.noisy else "No series is marked as taken on a busy machine.")
-)
+say(f"{sections.origin(found)} {sections.described(found, threads)}")
 
 # %% [markdown]
 # ## One block
@@ -75,16 +71,17 @@ say(
 
 # %%
 blocks = tables.block_rows(found, threads)
-run.show(
-    figures.blocks(blocks),
-    "blocks",
-    "One panel a level with the latency of a MambaIR block and of an edge block in multiples of a Restormer block's, over image side.",
-    "Latency of one block in multiples of the Restormer block of the same level, over image side; bars enclose eight rounds of ten.",
-)
+if blocks:
+    run.show(
+        figures.blocks(blocks),
+        "blocks",
+        "One panel a level with the latency of a MambaIR block and of an edge block in multiples of a Restormer block's, over image side.",
+        "Latency of one block in multiples of the Restormer block of the same level, over image side; bars enclose eight rounds of ten.",
+    )
 
 # %%
 families = sorted({row["family"] for row in blocks} - {"restormer"})
-say("\n".join(f"* {tables.finding(blocks, family, 'block')}" for family in families))
+say("\n".join(f"* {tables.finding(blocks, family, 'block')}" for family in families) or missing["blocks"])
 
 # %% [markdown]
 # ## A stage
@@ -92,14 +89,17 @@ say("\n".join(f"* {tables.finding(blocks, family, 'block')}" for family in famil
 # What a search chooses among is not a block but a whole stage: the teacher's blocks, or a stack of fewer or as many of the other kind.
 
 # %%
-table = shelf.stage_table(found, searched, threads)
-rows = tables.stage_rows(found, table.side, threads)
+table = None if missing["stages"] else stage_sums.stage_table(found, searched, threads, task=task)
 columns = [Column("stage", "stage"), Column("teacher", "teacher", ".1f")]
 columns += [
     Column(f"{family}_{depth}", f"{depth} {family}", ".1f")
     for family in ("mambair", "edge") for depth in (8, 6, 4, 2)
 ]
-show(rows, columns, f"Median ms of each choice of each stage, image of {table.side} × {table.side} pixels (n/a: there is none).")
+if table:
+    rows = tables.stage_rows(found, table.side, threads)
+    show(rows, columns, f"Median ms of each choice of each stage, image of {table.side} × {table.side} pixels (n/a: there is none).{table.remark(task)}")
+else:
+    say(missing["stages"])
 
 # %% [markdown]
 # ## Whole networks
@@ -115,26 +115,48 @@ columns = [
     Column("reference_ms", "teacher (ms)", ".1f"), Column("ratio", "times as long", ".2f"), Column("low", "from", ".2f"), Column("high", "to", ".2f"),
     Column("reference_peak_mib", "teacher, peak (MiB)", ".0f"), Column("peak_mib", "peak (MiB)", ".0f"),
 ]
-show(networks, columns, "Measured here: hybrids against their teacher.")
+if networks:
+    show(networks, columns, f"Measured on {found.device}: hybrids against their teacher.")
+else:
+    say(missing["networks"])
 
 # %%
 published = tables.published_rows()
 columns = [Column("network", "network"), Column("ms", "published (ms)", ".10g"), Column("ratio", "times as long", ".2f")]
 show(published, columns, "Published: on the CPU of a Snapdragon 8 Elite.")
-run.show(
-    figures.networks(networks, published),
-    "networks",
-    "Latency of whole hybrids in multiples of their teacher's on this device, and below them the paper's four networks on a phone.",
-    "Latency of whole networks in multiples of Restormer's: measured on this device, and as the paper prints them for its phone.",
-)
+if networks:
+    run.show(
+        figures.networks(networks, published),
+        "networks",
+        "Latency of whole hybrids in multiples of their teacher's on this device, and below them the paper's four networks on a phone.",
+        "Latency of whole networks in multiples of Restormer's: measured on this device, and as the paper prints them for its phone.",
+    )
 
 # %%
 fastest = min(row["ratio"] for row in published)
 say(
-    "\n".join(f"* {tables.finding(networks, family, 'network')}" for family in sorted({row["family"] for row in networks}))
-    + f"\n* The paper's fastest hybrid takes {fastest:.2f} of its Restormer's time. Only these ratios can be set side by side, and they are not one "
+    "".join(f"* {tables.finding(networks, family, 'network')}\n" for family in sorted({row["family"] for row in networks}))
+    + f"* The paper's fastest hybrid takes {fastest:.2f} of its Restormer's time. Only these ratios can be set side by side, and they are not one "
     "experiment either: the paper's phone, exporter, image size, precision and number of threads are not known, nor which blocks its hybrids have."
 )
+
+# %% [markdown]
+# ## Phones and browsers
+#
+# What was measured elsewhere and [imported](../book/on_a_phone.md), of all devices. A ratio is given where networks took turns, or where the teacher's
+# record has the same conditions and all of them are known: unknown threads are not the same as unknown threads.
+
+# %%
+columns = [
+    Column("device", "device"), Column("family", "surrogates"), Column("architecture", "e1 e2 e3 bt d3 d2 d1 rf"), Column("width", "width", "d"),
+    Column("resolution", "pixels"), Column("runtime", "runtime"), Column("threads", "threads"), Column("dtype", "dtype"), Column("n_files", "files", "d"),
+    Column("ms", "ms", ".1f"), Column("ratio", "times as long", ".2f"), Column("low", "from", ".2f"), Column("high", "to", ".2f"), Column("basis", "ratio is"),
+]
+elsewhere = imports.rows(shelf.imported(run.devices))
+if elsewhere:
+    show(elsewhere, columns, "Imported: networks on other devices (n/a: not known, or no ratio).")
+else:
+    say("Nothing has been imported; `python -m ensrepro import-record` does it.")
 
 # %% [markdown]
 # ## Is a network the sum of its stages?
@@ -143,12 +165,15 @@ say(
 # for it. Networks that were timed whole say how good that is.
 
 # %%
-parts = tables.additivity(found, table, searched)
+parts = tables.additivity(found, table, searched) if table else []
 columns = [Column("architecture", "e1 e2 e3 bt d3 d2 d1 rf"), Column("sum_ms", "sum of stages (ms)", ".1f"),
            Column("whole_ms", "whole (ms)", ".1f"), Column("ratio", "sum / whole", ".2f")]
-show(parts, columns, f"Image of {table.side} × {table.side} pixels.")
 ratios = [row["ratio"] for row in parts]
-say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole. Differences between architectures that are smaller than this range mean nothing.")
+if table and parts:
+    show(parts, columns, f"Image of {table.side} × {table.side} pixels.")
+    say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole. Differences between architectures that are smaller than this range mean nothing.")
+else:
+    say(missing["stages"] or missing["networks"] or f"No whole network of {pair} was timed at the side of the stages, {table.side} pixels.")
 
 # %% [markdown]
 # ## The search, told about the device
@@ -161,39 +186,40 @@ say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole. Differenc
 # device finds of it, and what is left of the front that the penalty leads to.
 
 # %%
-result = run.search(penalty_table="latency", latency_budget_ms=latency_budget_ms, device=table)
-known = tables.tradeoff(run.bench.quality[:, 0], table, searched, latency_budget_ms)
-numbers = [result.architectures[i] for i in result.front]
-run.show(
-    figures.tradeoff(known.points, known.exact, known.by_penalty, numbers),
-    "tradeoff",
-    "PSNR drop against latency of all architectures, with the exact front, the front by penalty, and what the search found.",
-    f"Every architecture of {pair} on this device: PSNR of the small trained networks, latency at the width that was measured.",
-)
+known, wanting = None, missing["stages"]
+if table:
+    result = run.search(penalty_table="latency", latency_budget_ms=latency_budget_ms, device=table)
+    numbers = [result.architectures[i] for i in result.front]
+    wanting = f"The search proposed {result.n_unique} different architectures and found a front of {len(numbers)}; no table of all architectures of {task} is on file, so the exact one is not known."
+if table and run.quality is not None:
+    known = tables.tradeoff(run.quality, table, searched, latency_budget_ms)
+    run.show(
+        figures.tradeoff(known.points, known.exact, known.by_penalty, numbers),
+        "tradeoff",
+        "PSNR drop against latency of all architectures, with the exact front, the front by penalty, and what the search found.",
+        f"Every architecture of {pair} on this device: PSNR of the small trained networks, latency at the width that was measured.",
+    )
+else:
+    say(wanting)
 
 # %%
-best = tables.fastest_within(known, 0.1)
-space = searched.space
-rows = [
-    {"stages": space.label(space.architecture(n)), "drop": known.points[n, 0], "ms": known.points[n, 1],
-     "ratio": known.points[n, 1] / known.points[0, 1]}
-    for n in known.exact[:: max(1, len(known.exact) // 8)]
-]
 columns = [Column("stages", "e1 e2 e3 bt d3 d2 d1 rf"), Column("drop", "PSNR drop (dB)", ".3f"),
            Column("ms", "latency (ms)", ".1f"), Column("ratio", "times the teacher's", ".2f")]
-show(rows, columns, "Along the exact front of PSNR and latency. T: the teacher's blocks; a number: a surrogate of that depth.")
+if known:
+    rows = tables.front_rows(known, searched)
+    show(rows, columns, "Along the exact front of PSNR and latency. T: the teacher's blocks; a number: a surrogate of that depth.")
 
 # %% [markdown]
 # ## What to notice
 
 # %%
-faster = int((known.points[:, 1] < known.points[0, 1]).sum())
-say(
-    f"* Of {len(known.points):,} architectures {faster:,} are faster than the teacher on this device. The fastest that loses at most 0.1 dB before "
-    f"fine-tuning is `{space.label(space.architecture(best))}`, with {known.points[best, 1] / known.points[0, 1]:.2f} times the teacher's latency.\n"
-    f"* {tables.proxy_finding(known)}\n"
-    f"* The search proposed {result.n_unique} different architectures and found a front of {len(numbers)} points, the exact one has {len(known.exact)}."
-)
+if known:
+    say(
+        f"* {tables.share_finding(known)}\n* {tables.fastest_finding(known, 0.1, searched)}\n* {tables.proxy_finding(known)}\n"
+        f"* The search proposed {result.n_unique} different architectures and found a front of {len(numbers)} points, the exact one has {len(known.exact)}."
+    )
+else:
+    say(f"Little about a search. {wanting}")
 
 # %% [markdown]
 # ## What is not comparable
@@ -208,7 +234,8 @@ say(
 # ```{exercise}
 # :label: ex-latency-budget
 #
-# Which architecture loses the least at no more than 80 % of the teacher's latency on this device, and which at 50 %? Use the points of `known`.
+# Which architecture loses the least at no more than 80 % of the teacher's latency on this device, and which at 50 %? Use the points of `known`
+# (of a device whose stages are on file, as those of the next exercise).
 # ```
 #
 # ```{solution} ex-latency-budget
@@ -221,7 +248,7 @@ say(
 #         within = np.flatnonzero(ms <= share * ms[0])
 #         if within.size:
 #             n = within[drop[within].argmin()]
-#             print(share, space.label(space.architecture(int(n))), drop[n])
+#             print(share, searched.space.label(searched.space.architecture(int(n))), drop[n])
 #         else:
 #             print(share, "no architecture of this pair is that fast here")
 #
@@ -241,28 +268,25 @@ say(
 #     import numpy as np
 #     from ensrepro import costs
 #
-#     own = [r for r in found.records if r.side == table.side and r.threads == threads]
-#     values = shelf.stage_values(own, searched, space, table.name)
 #     for factor in (1, 2, 4, 8, 16):
-#         scaled = {key: ms / factor if key[1] else ms for key, ms in values.items()}
-#         ms = costs.summed(scaled, space)
+#         scaled = {key: ms / factor if key[1] else ms for key, ms in table.parts.items()}
+#         ms = costs.summed(scaled, searched.space)
 #         print(factor, np.mean(ms < ms[0]))
 #
 # The factor is what a fused kernel, or another block, has to deliver on this device before the paper's premise holds on it.
 # ```
 
 # %%
+best = tables.fastest_within(known, 0.1) if known else None
+counts = {family: tables.count(blocks, family) for family in families}
 run.finish(
     {
-        "device": here.device,
-        "runtime": f"{here.runtime} {here.version}",
-        "threads": threads,
-        "noisy": found.noisy,
-        "blocks": {family: [min(r["ratio"] for r in blocks if r["family"] == family), max(r["ratio"] for r in blocks if r["family"] == family)] for family in families},
+        **sections.circumstances(found, threads),
+        "blocks": {family: [count.least, count.most] for family, count in counts.items()},
         "networks": networks,
-        "sum_over_whole": [min(ratios), max(ratios)],
-        "rank": known.rank,
-        "share_faster": faster / len(known.points),
-        "hardware_aware": space.label(space.architecture(best)),
+        "sum_over_whole": [min(ratios), max(ratios)] if ratios else None,
+        "rank": known.rank if known else None,
+        "share_faster": tables.n_faster(known) / len(known.points) if known else None,
+        "hardware_aware": searched.space.label(searched.space.architecture(best.number)) if best and best.is_within else None,
     }
 )

@@ -11,15 +11,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ensrepro import artifacts, bench, outlook, study
+from ensrepro.artifacts import Store
 from ensrepro.bench import Bench
 from ensrepro.config import DEFAULT_PAIR, check_data
-from ensrepro.devices import shelf
-from ensrepro.devices.shelf import Shelf, StageTable
 from ensrepro.outlook import Announcer
 from ensrepro.pages import NOTEBOOK
 from ensrepro.parameters import Parameter, check_values, checked
 from ensrepro.samplers import DEFAULT, SAMPLERS, WITHOUT_BUDGETS
+from ensrepro.space import Architecture
 from ensrepro.steps import context, finetune, pool, search, teacher
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Finetuned, Job
@@ -32,6 +35,11 @@ from ensrepro.terminal import Terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ensrepro.devices.choosing import Choice
+    from ensrepro.devices.shelf import Shelf
+    from ensrepro.devices.stage_sums import StageTable
+    from ensrepro.devices.whole import Raced
 
 COMPARED = ("random",)  # with the sampler that was asked for
 
@@ -87,25 +95,43 @@ class Run:
         return borrowed
 
     @cached_property
-    def device(self) -> Shelf:
-        """The latencies of the device that the parameter names, or of this machine, measured now.
+    def quality(self) -> NDArray[np.float64] | None:
+        """PSNR of every architecture, dB, (n_architectures,), where its table is on file."""
+        with suppress(FileNotFoundError):
+            return np.asarray(self.bench.quality[:, 0])
+        return None
 
-        Without a name it is the first one on file, and in the smallest profile always this machine.
-        """
-        ctx, name = self.ctx, str(self.parameters.get("device", ""))
-        store = shelf.store_of(
-            ctx.profile.name, "" if ctx.store.fallback is None else ctx.store.root
-        )
-        smallest = bool(ctx.profile.table_of)
-        known = shelf.devices_on_file(store) if not smallest else []
-        if not name and not known:
-            if not smallest:
-                raise FileNotFoundError(
-                    "no device has been measured; expected one: python -m ensrepro measure "
-                    "takes about an hour"
-                )
-            name = shelf.this_machine(store, ctx.task.name, self.terminal)
-        return shelf.take(store, name or known[0])
+    @cached_property
+    def devices(self) -> Store:
+        """Where the latencies of all devices are."""
+        from ensrepro.devices import shelf
+
+        own = self.ctx.store
+        return shelf.store_of(self.ctx.profile.name, "" if own.fallback is None else own.root)
+
+    @cached_property
+    def choice_of_device(self) -> Choice:
+        """What the parameters say of the device."""
+        from ensrepro.devices.choosing import Choice
+
+        ctx, given = self.ctx, self.parameters
+        asked = str(given.get("device", "")), int(given.get("threads", 1)), ctx.task.name, ctx.pair
+        return Choice(self.devices, *asked, bool(ctx.profile.table_of), self.terminal)
+
+    @cached_property
+    def device(self) -> Shelf:
+        """The latencies of the device that the notebook is about."""
+        return self.choice_of_device.any()
+
+    @cached_property
+    def staged(self) -> Shelf:
+        """The same, but certainly with the stages of this pair."""
+        return self.choice_of_device.staged()
+
+    def raced(self, table: StageTable, architecture: Architecture) -> Raced:
+        """A network timed whole, beside its teacher, on an image as that of the stages."""
+        label = self.ctx.space.label(architecture)
+        return self.choice_of_device.raced(self.staged.device, table, label)
 
     @cached_property
     def study(self) -> StudyResult:

@@ -2,33 +2,32 @@
 
 All that measures writes the same record, whatever the device: `python -m ensrepro measure` here,
 the importers of what phones print, the page that measures in a browser. `SCHEMA` is the one place
-that says what a record holds. An exchange file is JSON,
-
-    {"schema": "ensrepro-latency-1", "records": [{"device": ..., ...}, ...]}
-
-and a manifest of ours has the same list as its result's `records`. What is read is checked: a field
-that is missing or unknown, and a time that cannot be, are refused with the file and the field.
+that says what a record holds, and `COMPARED` what a comparison does, a ratio of two subjects that
+took turns. What is read is checked: a field that is missing or unknown, and a time that cannot be,
+are refused with the file and the field. Manifests hold lists of both; `exchange` reads and writes
+files of them.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ensrepro import artifacts, timing
-from ensrepro.timing import Conditions, Timing
+from ensrepro import timing
+from ensrepro.timing import UNKNOWN, Conditions, Timing
 
-FORMAT = "ensrepro-latency-1"
 MEASURED, IMPORTED = "measured here", "imported"
 RANDOM = "random weights"  # what `weights` says of them
 NETWORK, GLUE = "network", "glue"
 ROUNDING = 0.99  # seconds may be this much below what the percentiles add up to
-RESOLUTION = re.compile(r"[1-9]\d*x[1-9]\d*")
+RESOLUTION = re.compile(r"[1-9][0-9]*x[1-9][0-9]*")
+LARGEST = sys.float_info.max  # JSON has whole numbers beyond it, with which nothing can be computed
 
 TEXT, COUNT, NUMBER = "text", "count", "number"
 
@@ -45,11 +44,11 @@ class Field(NamedTuple):
 SCHEMA = {
     "device": Field(TEXT, "", "the device, in words"),
     "cpu": Field(TEXT, "", "its processor, as the system names it; `unknown` where it does not"),
-    "runtime": Field(TEXT, "", "what ran the network"),
+    "runtime": Field(TEXT, "", "what ran the network; `unknown` where nobody told"),
     "version": Field(TEXT, "", "of the runtime; `unknown` where the tool does not tell"),
     "threads": Field(COUNT, "", "of the runtime; null where the tool does not tell", True),
     "resolution": Field(TEXT, "pixels", "height x width of the whole image, as `256x256`"),
-    "dtype": Field(TEXT, "", "of the arithmetic, as `float32`"),
+    "dtype": Field(TEXT, "", "of the arithmetic, as `float32`; `unknown` where nobody knows"),
     "pair": Field(TEXT, "", "the pair of families, as `restormer-mambair`"),
     "task": Field(TEXT, "", "which fixes norms and input channels"),
     "part": Field(TEXT, "", "`network`, a stage, `glue`, or `level_1` ... of a single block"),
@@ -57,8 +56,8 @@ SCHEMA = {
     "width": Field(COUNT, "", "channels of the network's stem"),
     "weights": Field(TEXT, "", "their digest, or `random weights`: latency hardly depends on them"),
     "p50_ms": Field(NUMBER, "ms", "median over the runs"),
-    "p90_ms": Field(NUMBER, "ms", "the same for nine runs of ten"),
-    "p99_ms": Field(NUMBER, "ms", "the same for 99 runs of 100"),
+    "p90_ms": Field(NUMBER, "ms", "the same for nine runs of ten; null of too few runs", True),
+    "p99_ms": Field(NUMBER, "ms", "the same for 99 runs of 100; null of too few runs", True),
     "n": Field(COUNT, "", "runs that were timed"),
     "seconds": Field(NUMBER, "s", "all of them together"),
     "drift": Field(NUMBER, "", "median of the last tenth of the runs over the first's", True),
@@ -66,6 +65,20 @@ SCHEMA = {
     "peak_memory_mib": Field(NUMBER, "MiB", "most memory the network added to its process", True),
     "source": Field(TEXT, "", f"`{MEASURED}` or `{IMPORTED}`"),
     "created": Field(TEXT, "", "when, ISO 8601"),
+}
+COMPARED = {
+    "side": Field(COUNT, "pixels", "height of the image"),
+    "threads": SCHEMA["threads"],
+    "pair": SCHEMA["pair"],
+    "task": SCHEMA["task"],
+    "part": SCHEMA["part"],
+    "architecture": SCHEMA["architecture"],
+    "reference": Field(TEXT, "", "architecture of what it took turns with, of the same part"),
+    "median": Field(NUMBER, "", "times as long as the reference, round by round: the median"),
+    "low": Field(NUMBER, "", "the same for one round of ten"),
+    "high": Field(NUMBER, "", "the same for nine rounds of ten"),
+    "n": Field(COUNT, "", "rounds"),
+    "reference_ms": Field(NUMBER, "ms", "median over the reference's runs"),
 }
 
 
@@ -87,8 +100,8 @@ class Record:
     width: int
     weights: str
     p50_ms: float
-    p90_ms: float
-    p99_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
     n: int
     seconds: float
     drift: float | None
@@ -106,6 +119,8 @@ class Record:
     def conditions(self) -> Conditions:
         """What must be equal for two records to be compared."""
         cpu = self.cpu if self.device == self.cpu else f"{self.cpu} of {self.device}"
+        if not timing.is_known(self.cpu):
+            cpu = UNKNOWN
         own = self.resolution, self.dtype, self.threads, self.runtime, self.version
         return Conditions(*own, cpu)
 
@@ -113,16 +128,55 @@ class Record:
     def timing(self) -> Timing:
         """The percentiles, under these conditions."""
         drift = math.nan if self.drift is None else self.drift
-        percentiles = self.p50_ms, self.p90_ms, self.p99_ms
+        p90_ms, p99_ms = (math.nan if ms is None else ms for ms in (self.p90_ms, self.p99_ms))
+        percentiles = self.p50_ms, p90_ms, p99_ms
         return Timing(*percentiles, self.n, self.seconds, drift, self.conditions)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How many times as long a subject takes as the reference of its group, round by round.
+
+    `low` and `high` enclose eight rounds of ten; `reference_ms` is the reference's median there.
+    """
+
+    side: int
+    threads: int | None
+    pair: str
+    task: str
+    part: str
+    architecture: str
+    reference: str
+    median: float
+    low: float
+    high: float
+    n: int
+    reference_ms: float
+
+    def is_of(self, record: Record) -> bool:
+        """Whether this is the subject of a record."""
+        names = ("side", "threads", "pair", "task", "part", "architecture")
+        return all(getattr(self, name) == getattr(record, name) for name in names)
+
+    def refers_to(self, record: Record) -> bool:
+        """Whether the reference is that of a record, whose pair may be another."""
+        same = all(getattr(self, k) == getattr(record, k) for k in ("side", "threads", "task"))
+        return same and (self.part, self.reference) == (record.part, record.architecture)
+
+
 def ratio(slow: Record, fast: Record) -> float:
-    """How many times longer the median run of `slow` takes; ValueError if conditions differ."""
+    """How many times longer the median run of `slow` takes.
+
+    A ValueError if conditions differ or are unknown, or if it is another part, task or width.
+    """
+    for name in ("part", "task", "width"):
+        ours, theirs = getattr(slow, name), getattr(fast, name)
+        if ours != theirs:
+            raise ValueError(f"records are of {name} {ours} and {theirs}; expected the same")
     return timing.ratio(slow.timing, fast.timing)
 
 
-def schema() -> list[dict[str, str]]:
+def schema(of: Mapping[str, Field] = SCHEMA) -> list[dict[str, str]]:
     """A row a field: name, type, unit, meaning."""
     return [
         {
@@ -131,13 +185,12 @@ def schema() -> list[dict[str, str]]:
             "unit": field.unit,
             "meaning": field.meaning,
         }
-        for name, field in SCHEMA.items()
+        for name, field in of.items()
     ]
 
 
-def check_value(where: str, name: str, value: object) -> None:
+def check_value(where: str, name: str, value: object, field: Field) -> None:
     """A ValueError if a field cannot have this value."""
-    field = SCHEMA[name]
     if value is None and field.may_be_null:
         return
     if field.kind == TEXT:
@@ -146,20 +199,41 @@ def check_value(where: str, name: str, value: object) -> None:
         return
     kinds = int if field.kind == COUNT else (int, float)
     what = "a whole number >= 1" if field.kind == COUNT else "a number above 0"
-    positive = isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf
+    positive = isinstance(value, kinds) and not isinstance(value, bool) and 0 < value <= LARGEST
     if name == "load":  # an idle machine has 0
         what, positive = "a number >= 0", positive or value == 0
     if not positive:
         raise ValueError(f"{where} has {name}={value!r}; expected {what}")
 
 
-def check_times(where: str, row: Mapping[str, Any]) -> None:
-    """A ValueError if the times of a record contradict each other."""
-    for lower, upper in (("p50_ms", "p90_ms"), ("p90_ms", "p99_ms")):
-        if row[lower] > row[upper]:
+def check_fields(where: str, row: object, schema: Mapping[str, Field]) -> Mapping[str, Any]:
+    """What was read, if it is an object with these fields and values that they can have."""
+    names = ", ".join(schema)
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{where} is {row!r}; expected an object with {names}")
+    for name in schema:
+        if name not in row:
+            raise ValueError(f"{where} has no {name!r}; expected {names}")
+    for name in row:
+        if name not in schema:
+            raise ValueError(f"{where} has the unknown field {name!r}; expected {names}")
+    for name, field in schema.items():
+        check_value(where, name, row[name], field)
+    return row
+
+
+def check_rising(where: str, row: Mapping[str, Any], *names: str) -> None:
+    """A ValueError if the values of these fields fall."""
+    for lower, upper in pairwise(names):
+        if None not in (row[lower], row[upper]) and row[lower] > row[upper]:
             raise ValueError(
                 f"{where} has {lower}={row[lower]!r}; expected at most {upper}={row[upper]!r}"
             )
+
+
+def check_times(where: str, row: Mapping[str, Any]) -> None:
+    """A ValueError if the times of a record contradict each other."""
+    check_rising(where, row, "p50_ms", "p90_ms", "p99_ms")
     least = ROUNDING * row["p50_ms"] / 1e3 * row["n"] / 2
     if row["seconds"] < least:
         raise ValueError(
@@ -170,26 +244,15 @@ def check_times(where: str, row: Mapping[str, Any]) -> None:
 
 def checked(row: object, where: str) -> Record:
     """A record of what was read; `where` begins the sentence that refuses it."""
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{where} is {row!r}; expected an object with the fields of a record")
-    for name in SCHEMA:
-        if name not in row:
-            raise ValueError(f"{where} has no {name!r}; expected {', '.join(SCHEMA)}")
-    for name in row:
-        if name not in SCHEMA:
-            raise ValueError(
-                f"{where} has the unknown field {name!r}; expected {', '.join(SCHEMA)}"
-            )
-    for name in SCHEMA:
-        check_value(where, name, row[name])
-    if not RESOLUTION.fullmatch(row["resolution"]):
-        raise ValueError(f"{where} has resolution={row['resolution']!r}; expected as 256x256")
-    if row["source"] not in (MEASURED, IMPORTED):
+    own = check_fields(where, row, SCHEMA)
+    if not RESOLUTION.fullmatch(own["resolution"]):
+        raise ValueError(f"{where} has resolution={own['resolution']!r}; expected as 256x256")
+    if own["source"] not in (MEASURED, IMPORTED):
         raise ValueError(
-            f"{where} has source={row['source']!r}; expected {MEASURED!r} or {IMPORTED!r}"
+            f"{where} has source={own['source']!r}; expected {MEASURED!r} or {IMPORTED!r}"
         )
-    check_times(where, row)
-    return Record(**row)
+    check_times(where, own)
+    return Record(**own)
 
 
 def all_checked(rows: object, path: Path) -> list[Record]:
@@ -199,23 +262,11 @@ def all_checked(rows: object, path: Path) -> list[Record]:
     return [checked(row, f"{path}, record {i},") for i, row in enumerate(rows, 1)]
 
 
-def read(path: Path) -> list[Record]:
-    """The records of an exchange file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist or is no file; expected one of records")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
-    found = content.get("schema") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise ValueError(f"{path} has the schema {found!r}; expected {FORMAT!r}")
-    return all_checked(content.get("records"), path)
-
-
-def write(path: Path, records: Sequence[Record]) -> None:
-    """An exchange file; a ValueError, and nothing written, if a record would be refused."""
-    rows = [asdict(record) for record in records]
-    all_checked(rows, path)
-    content = {"schema": FORMAT, "records": rows}
-    artifacts.write_bytes(path, json.dumps(content, indent=1).encode() + b"\n")
+def all_compared(rows: object, path: Path) -> list[Comparison]:
+    """The comparisons of a list that was read from `path`."""
+    if not isinstance(rows, list):
+        raise ValueError(f"{path} has comparisons={rows!r}; expected a list")
+    for i, row in enumerate(rows, 1):
+        where = f"{path}, comparison {i},"
+        check_rising(where, check_fields(where, row, COMPARED), "low", "median", "high")
+    return [Comparison(**row) for row in rows]

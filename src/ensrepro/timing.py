@@ -18,12 +18,14 @@ import numpy as np
 Clock = Callable[[], float]
 Run = Callable[[], object]
 
+UNKNOWN = "unknown"  # a condition that nobody told
+
 
 @dataclass(frozen=True)
 class Conditions:
     """What a latency depends on besides the network; timings are compared only if all are equal.
 
-    `threads` is None where the tool that measured does not tell.
+    What nobody told is `UNKNOWN`, or None for `threads`, and equal to nothing, itself included.
     """
 
     resolution: str
@@ -53,7 +55,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Spread:
-    """A ratio over `n` rounds: its median, and the range that eight rounds of ten are in."""
+    """A ratio over `n` rounds: its median, and the range that eight rounds of ten are in.
+
+    `low` and `high` are ratios of rounds, as the percentiles of a `Timing` are times of runs.
+    """
 
     median: float
     low: float
@@ -108,6 +113,16 @@ def measure(
     return summarize(times, under)
 
 
+def is_known(value: object) -> bool:
+    """Whether somebody told this condition."""
+    return value is not None and str(value).strip().lower() != UNKNOWN
+
+
+def untold(conditions: Conditions) -> list[str]:
+    """Names of the conditions that nobody told."""
+    return [name for name, value in asdict(conditions).items() if not is_known(value)]
+
+
 def check_alike(ours: Conditions | None, theirs: Conditions | None) -> None:
     """A ValueError if timings under these conditions must not be compared, and why."""
     if ours is None or theirs is None:
@@ -116,6 +131,11 @@ def check_alike(ours: Conditions | None, theirs: Conditions | None) -> None:
     differ = [f"{key} {a[key]} and {b[key]}" for key in a if a[key] != b[key]]
     if differ:
         raise ValueError(f"timings were taken under different conditions: {', '.join(differ)}")
+    if unknown := untold(ours):
+        raise ValueError(
+            f"timings cannot be compared: unknown {', '.join(unknown)}; expected conditions that "
+            "are known to be equal"
+        )
 
 
 def ratio(slow: Timing, fast: Timing) -> float:
@@ -138,8 +158,8 @@ class Alternation:
     def ratio(self, slow: str, fast: str) -> Spread:
         """How many times longer `slow` takes than `fast`, round by round."""
         ratios = np.asarray(self.times[slow]) / np.asarray(self.times[fast])
-        low, median, high = np.percentile(ratios, [10, 50, 90])
-        return Spread(float(median), float(low), float(high), len(ratios))
+        low, high = np.percentile(ratios, [10, 90], method="inverted_cdf")
+        return Spread(float(np.median(ratios)), float(low), float(high), len(ratios))
 
 
 def alternate(

@@ -9,13 +9,16 @@ size of a run that LUT-NN's artifact documents for a Pixel 6. AI_HUB: the object
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from device_records import exchange, row
+from device_records import exchanged, row
+from device_records import network as comparison
 from onnx_networks import TINY, metadata, network
 
 from ensrepro import cli, records
+from ensrepro.artifacts import Store
 from ensrepro.devices import commands, importing, shelf
 from ensrepro.devices.importing import Said
 from ensrepro.export import to_onnx
@@ -60,7 +63,8 @@ AI_HUB = {
         {"name": "c", "type": "Add", "compute_unit": "NPU", "execution_time": 300},
     ],
 }
-SAID = Said("Pixel 6", "Tensor", "1.20.0", "256x256")
+SAID = Said(device="Pixel 6", cpu="Tensor", version="1.20.0", resolution="256x256")
+HYBRID = "2 2 2 2 2 2 2 2"
 
 
 @pytest.fixture
@@ -82,18 +86,28 @@ def put(path: Path, content: object) -> Path:
 
 def test_perf_test_gives_percentiles_in_ms_and_its_threads(tmp_path: Path, said_by_the_file):
     path = put(tmp_path / "phone.txt", PERF_TEST)
-    (one,) = importing.imported(path, "onnxruntime-perf-test", SAID, said_by_the_file)
+    (one,), _ = importing.imported(path, "onnxruntime-perf-test", SAID, said_by_the_file)
     assert (one.p50_ms, one.p90_ms, one.p99_ms) == pytest.approx((19.9047, 20.0251, 20.2704))
     assert (one.n, one.seconds, one.threads) == (100, 1.9918, 4)
     assert (one.device, one.cpu, one.version) == ("Pixel 6", "Tensor", "1.20.0")
     assert (one.architecture, one.task, one.width) == ("T 4 2 8 T T 4 2", "denoise", TINY.width)
     assert (one.drift, one.load, one.source) == (None, None, "imported")
+    assert (one.runtime, one.dtype) == ("onnxruntime", "float32")
 
 
 def test_perf_test_that_does_not_tell_its_threads_leaves_them_open(tmp_path, said_by_the_file):
     path = put(tmp_path / "phone.txt", PERF_TEST.partition("\n")[2])
-    (one,) = importing.imported(path, "onnxruntime-perf-test", SAID, said_by_the_file)
+    (one,), _ = importing.imported(path, "onnxruntime-perf-test", SAID, said_by_the_file)
     assert one.threads is None
+    told = replace(SAID, threads=2)
+    (one,), _ = importing.imported(path, "onnxruntime-perf-test", told, said_by_the_file)
+    assert one.threads == 2
+
+
+def test_threads_that_the_tool_printed_otherwise_are_refused(tmp_path, said_by_the_file):
+    path, told = put(tmp_path / "phone.txt", PERF_TEST), replace(SAID, threads=2)
+    with pytest.raises(ValueError, match=r"threads is 2; expected 4, which .*phone.txt says"):
+        importing.imported(path, "onnxruntime-perf-test", told, said_by_the_file)
 
 
 @pytest.mark.parametrize("name", importing.LINES)
@@ -110,6 +124,8 @@ def test_perf_test_without_a_line_is_refused_by_file_and_line(name, tmp_path, sa
         ("P50 Latency: 0.0199047", "P50 Latency: 0.3", "has p50_ms=300.0; expected at most p90_ms"),
         ("P99 Latency: 0.0202704", "P99 Latency: -1", "has p99_ms=-1000.0; expected a number"),
         ("P99 Latency: 0.0202704", "P99 Latency: nan", "no line 'P99 Latency' with a number|nan"),
+        ("requests: 100", "requests: 1e999", "no line 'Total inference requests' with a number"),
+        ("P50 Latency: 0.0199047", "P50 Latency: 1e307", "has p50_ms=inf; expected a number"),
         ("requests: 100", "requests: 0", "has n=0; expected a whole number >= 1"),
         ("cost: 1.9918", "cost: 0.1", "has seconds=0.1; expected at least"),
     ],
@@ -123,13 +139,24 @@ def test_impossible_times_of_perf_test_are_refused(old, new, message, tmp_path, 
 
 def test_ai_hub_gives_every_time_its_memory_and_where_the_layers_ran(tmp_path, said_by_the_file):
     path = put(tmp_path / "profile.json", AI_HUB)
-    (one,) = importing.imported(path, "ai-hub", SAID, said_by_the_file)
+    (one,), _ = importing.imported(path, "ai-hub", SAID, said_by_the_file)
     # sorted 2.0 2.1 2.2 2.3 4.0 ms: the third is the median; drift 4.0 / 2.0
     assert (one.p50_ms, one.p99_ms, one.n) == pytest.approx((2.2, 4.0, 5))
     assert (one.drift, one.seconds) == pytest.approx((2.0, 0.0126))
     assert one.peak_memory_mib == 14.0
-    assert one.runtime == "onnxruntime of AI Hub, 2 layers on CPU, 1 layers on NPU"
     assert one.threads is None
+
+
+def test_ai_hub_does_not_tell_its_runtime_nor_the_arithmetic(tmp_path, said_by_the_file):
+    path = put(tmp_path / "profile.json", AI_HUB)
+    (one,), _ = importing.imported(path, "ai-hub", SAID, said_by_the_file)
+    assert (one.runtime, one.dtype) == ("unknown", "unknown")
+    with pytest.raises(ValueError, match="cannot be compared: unknown dtype, threads, runtime"):
+        records.ratio(one, one)
+    told = replace(SAID, runtime="TFLite", dtype="float16", threads=4)
+    (one,), _ = importing.imported(path, "ai-hub", told, said_by_the_file)
+    assert one.runtime == "TFLite of AI Hub, 2 layers on CPU, 1 layers on NPU"
+    assert (one.dtype, records.ratio(one, one)) == ("float16", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -139,11 +166,22 @@ def test_ai_hub_gives_every_time_its_memory_and_where_the_layers_ran(tmp_path, s
         ([], "profile.json is no profile of AI Hub"),
         ({"execution_summary": {}}, "expected JSON with execution_summary and its all_inference"),
         ({"execution_summary": {"all_inference_times": []}}, "has no times in all_inference_times"),
-        ({"execution_summary": {"all_inference_times": [-5]}}, "has p50_ms=-0.005; expected a"),
-        ({"execution_summary": {"all_inference_times": ["x"]}}, "is no profile of AI Hub"),
-        ('{"execution_summary": {"all_inference_times": [NaN]}}', "has p50_ms=nan; expected a"),
+        (
+            {"execution_summary": {"all_inference_times": [-5]}},
+            "has -5 in all_inference_times; exp",
+        ),
+        ({"execution_summary": {"all_inference_times": ["x"]}}, "has 'x' in all_inference_times"),
+        ({"execution_summary": {"all_inference_times": "123"}}, "has no times in all_inference_"),
+        ('{"execution_summary": {"all_inference_times": [NaN]}}', "has nan in all_inference_times"),
+        # the first times of a drift
+        ({"execution_summary": {"all_inference_times": [0, 9]}}, "has 0 in all_inference_times"),
+        ({"execution_summary": {"all_inference_times": [10**400]}}, "in all_inference_times; exp"),
+        ({"execution_summary": 5}, "is no profile of AI Hub"),
+        (AI_HUB | {"execution_detail": [3]}, "has an execution_detail that is no list of layers"),
+        (AI_HUB | {"execution_detail": {"a": 1}}, "has an execution_detail that is no list of lay"),
+        ("[" * 10_000, "is no profile of AI Hub"),
     ],
-    ids=["text", "a list", "no times", "empty", "negative", "words", "NaN"],
+    ids=lambda value: str(value)[-40:],
 )
 def test_a_profile_that_is_none_is_refused_by_its_file(
     content, message, tmp_path, said_by_the_file
@@ -154,9 +192,34 @@ def test_a_profile_that_is_none_is_refused_by_its_file(
 
 
 def test_records_of_a_browser_are_taken_as_imported(tmp_path: Path):
-    path = put(tmp_path / "page.json", exchange(row(source="measured here")))
-    (one,) = importing.imported(path, "records", SAID, None)
-    assert (one.device, one.source) == ("Pixel 8", "imported")
+    hybrid = row(pair="restormer-edge", architecture=HYBRID, source="measured here")
+    compared = comparison("restormer-edge", HYBRID, 50.0, 100.0)
+    content = exchanged(row(source="measured here"), hybrid, comparisons=[compared])
+    path = put(tmp_path / "page.json", content)
+    found = importing.imported(path, "records", Said(), None)
+    assert [(one.device, one.source) for one in found.records] == [("Pixel 8", "imported")] * 2
+    assert [asdict(one) for one in found.comparisons] == [compared]
+    store = shelf.store_of("mini", tmp_path / "out")
+    commands.bring_in(store, path, "records")
+    assert shelf.take(store, "pixel-8").comparisons == [compared]
+    (file,) = shelf.imported(store)
+    assert file == found
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("device", "Pixel 9"), ("cpu", "G4"), ("runtime", "x"), ("version", "1"), ("threads", "2"),
+     ("resolution", "8x8"), ("dtype", "int8"), ("model", "network.onnx")],
+)  # fmt: skip
+def test_what_is_said_beside_a_file_that_says_it_itself_is_refused(
+    option, value, tmp_path: Path, model: Path, capsys
+):
+    path, out = put(tmp_path / "page.json", exchanged(row())), tmp_path / "out"
+    told = str(model) if option == "model" else value
+    command = ["import-record", str(path), "--format", "records", "--out", str(out)]
+    assert cli.main([*command, f"--{option}", told]) != cli.DONE
+    assert f"{option} is " in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_the_model_is_needed_where_the_tool_does_not_know_it(tmp_path: Path):
@@ -171,30 +234,64 @@ def test_the_command_puts_a_phone_s_output_on_file(tmp_path: Path, model: Path, 
     command = ["import-record", str(path), "--format", "onnxruntime-perf-test", *said]
     assert cli.main([*command, "--out", str(out)]) == cli.DONE, capsys.readouterr().err
     assert cli.main([*command, "--out", str(out)]) == cli.DONE  # twice is once
+    assert len(list(out.rglob("imported-*.json"))) == 1
     found = shelf.take(shelf.store_of("mini", out), "pixel-6")
     (one,) = found.records
     assert (one.p50_ms, one.cpu, one.version) == (pytest.approx(19.9047), "unknown", "unknown")
     assert found.noisy == []
 
 
+def test_an_import_that_is_repeated_with_corrected_options_replaces_the_first(tmp_path, model):
+    path, store = put(tmp_path / "phone.txt", PERF_TEST), shelf.store_of("mini", tmp_path / "out")
+    wrong = Said(device="Pixel 6", resolution="256x256", cpu="Tenser")
+    commands.bring_in(store, path, "onnxruntime-perf-test", wrong, model)
+    right = replace(wrong, cpu="Tensor")
+    done = commands.bring_in(store, path, "onnxruntime-perf-test", right, model)
+    assert done.remarks == []
+    (one,) = shelf.take(store, "pixel-6").records
+    assert one.cpu == "Tensor"
+    other = commands.bring_in(
+        store, path, "onnxruntime-perf-test", replace(right, device="Pixel 7"), model
+    )
+    (remark,) = other.remarks
+    assert (
+        remark
+        == f"the same file is on file as {done.path}, which is to be deleted if that was a mistake"
+    )
+
+
+def test_a_committed_import_is_corrected_beside_it(tmp_path, model):
+    path, committed = put(tmp_path / "phone.txt", PERF_TEST), tmp_path / "repository"
+    wrong = Said(device="Pixel 6", resolution="256x256")
+    first = commands.bring_in(
+        Store("mini", "devices", committed), path, "onnxruntime-perf-test", wrong, model
+    )
+    before = first.path.read_bytes()
+    store = Store("mini", "devices", tmp_path / "out", committed)
+    commands.bring_in(store, path, "onnxruntime-perf-test", replace(wrong, cpu="Tensor"), model)
+    assert first.path.read_bytes() == before
+    assert [one.cpu for one in shelf.take(store, "pixel-6").records] == ["Tensor"]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"resolution": "256"}, "has resolution='256'; expected as 256x256"),
-        ({"resolution": ""}, "has resolution=''; expected text"),
+        ({"resolution": "256"}, "resolution is '256'; expected the image's, as 256x256"),
+        ({"resolution": ""}, "resolution is ''; expected the image's, as 256x256"),
+        ({"threads": 0}, "has threads=0; expected a whole number >= 1"),
         ({"device": " "}, "device is ' '; expected its name"),
     ],
 )
 def test_what_was_not_told_is_refused_and_nothing_written(given, message, tmp_path, model):
-    path, out = put(tmp_path / "phone.txt", PERF_TEST), tmp_path / "out"
-    told = {"device": "Pixel 6", "resolution": "256x256", "model": model} | given
+    path, out = put(tmp_path / "phone.txt", PERF_TEST.partition("\n")[2]), tmp_path / "out"
+    told = Said(**{"device": "Pixel 6", "resolution": "256x256"} | given)
     with pytest.raises(ValueError, match=message):
-        commands.bring_in(shelf.store_of("mini", out), path, "onnxruntime-perf-test", **told)
+        commands.bring_in(shelf.store_of("mini", out), path, "onnxruntime-perf-test", told, model)
     assert not out.exists()
 
 
 def test_records_of_several_devices_are_not_one_device(tmp_path: Path):
-    path = put(tmp_path / "page.json", exchange(row(), row(device="Pixel 9")))
+    path = put(tmp_path / "page.json", exchanged(row(), row(device="Pixel 9")))
     with pytest.raises(ValueError, match="has records of Pixel 8, Pixel 9; expected one device"):
         commands.bring_in(shelf.store_of("mini", tmp_path / "out"), path, "records")
 

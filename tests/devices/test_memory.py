@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+import ensrepro
 from ensrepro.devices import memory
 from ensrepro.export.network import model
 
@@ -32,3 +38,21 @@ def test_a_network_takes_at_least_its_largest_map_and_not_the_parent_s_memory():
 def test_a_file_that_cannot_be_run_is_an_error_that_says_why():
     with pytest.raises(OSError, match=r"memory at 8 x 8 pixels was not measured: .* status 1: .+"):
         memory.peak_mib(b"nonsense", 3, 8, 1)
+
+
+@pytest.mark.skipif(not memory.STATUS.exists(), reason="the system keeps no such record")
+def test_what_was_taken_and_given_back_before_does_not_hide_what_a_network_takes(tmp_path):
+    path = tmp_path / "network.onnx"
+    path.write_bytes(wide(64))
+    code = f"""
+import numpy as np
+from ensrepro.devices import memory
+spike = np.ones(512 * 2**20 // 8)  # 512 MiB, as an import may take for a moment
+del spike
+print(memory.grown_bytes({str(path)!r}, 3, 256, 1))
+"""
+    sources = os.environ | {"PYTHONPATH": str(Path(ensrepro.__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=sources)
+    # the largest map has 4 * 64 * 256**2 bytes, 16 MiB; from the record before it were 0
+    assert 16 * MIB <= int(done.stdout) < 256 * MIB

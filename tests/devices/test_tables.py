@@ -10,8 +10,8 @@ from device_records import network, put, shelf_store, stages, taking
 
 from ensrepro import landscape, paper, pareto
 from ensrepro.config import PAIRS
-from ensrepro.devices import shelf, tables
-from ensrepro.devices.shelf import StageTable
+from ensrepro.devices import shelf, stage_sums, tables
+from ensrepro.devices.stage_sums import StageTable
 from ensrepro.space import RESTORMER
 
 MAMBAIR, EDGE = PAIRS["restormer-mambair"], PAIRS["restormer-edge"]
@@ -63,8 +63,16 @@ def test_sentences_say_what_the_ratios_say(found):
 
 
 def test_a_ratio_whose_range_includes_1_is_no_difference():
-    rows = [{"family": "edge", "ratio": 1.02, "low": 0.97, "high": 1.05}]
-    assert tables.count(rows, "edge") == tables.Count(1, 0, 0, 1.02, 1.02)
+    row = {"family": "edge", "ratio": 1.02, "low": 0.97, "high": 1.05, "n": 10}
+    assert tables.count([row], "edge") == tables.Count(1, 0, 0, 0, 1.02, 1.02)
+
+
+def test_a_ratio_of_a_few_rounds_is_no_difference_however_large():
+    rows = [{"family": "edge", "ratio": 9.0, "low": 8.9, "high": 9.1, "n": n} for n in (9, 10)]
+    assert tables.count(rows, "edge") == tables.Count(2, 1, 0, 1, 9.0, 9.0)
+    assert "faster 0, within the range of the measurement 0, timed in fewer than 10 rounds 1" in (
+        tables.finding(rows, "edge", "block")
+    )
 
 
 def test_published_ratios_are_the_paper_s_speed_ups_upside_down():
@@ -73,18 +81,6 @@ def test_published_ratios_are_the_paper_s_speed_ups_upside_down():
     for task in tables.PUBLISHED:
         printed = paper.scalar(f"speedup_ens_{task}")  # 3.4, 1.74, 1.17, as printed
         assert 1 / rows[f"hybrid for {task}"]["ratio"] == pytest.approx(printed, abs=0.006)
-
-
-def test_imported_networks_have_a_ratio_only_under_equal_conditions(tmp_path: Path):
-    store = shelf_store(tmp_path)
-    own = [
-        taking(400.0),
-        taking(100.0, architecture=DEEP),
-        taking(100.0, architecture=DEEP, threads=4),
-    ]
-    put(store, "imported-1", own)
-    rows = tables.imported_rows(shelf.take(store, "pixel-8"))
-    assert [row["ratio"] for row in rows] == [1.0, 0.25, None]
 
 
 def quality(cost_db: float) -> np.ndarray:
@@ -97,17 +93,21 @@ def quality(cost_db: float) -> np.ndarray:
 
 
 def test_where_surrogates_are_slower_the_teacher_is_the_whole_front(found):
-    table = shelf.stage_table(found, MAMBAIR)
+    table = stage_sums.stage_table(found, MAMBAIR)
     # 2 blocks of 40 ms take longer than 6 of 10 ms, but the bottleneck's 8 take as long: never less
     known = tables.tradeoff(quality(0.1), table, MAMBAIR)
     assert known.exact == [0]
     assert known.kept() is None
     assert "Nothing on the exact front is faster than the teacher" in tables.proxy_finding(known)
-    assert tables.fastest_within(known, 1.0) == 0
+    assert tables.fastest_within(known, 1.0) == (0, True)
+    assert "at most 1 dB before fine-tuning is `T T T T T T T T`" in tables.fastest_finding(
+        known, 1.0, MAMBAIR
+    )
+    assert tables.share_finding(known).startswith("Of 34,560 architectures 0 are faster")
 
 
 def test_where_every_surrogate_block_is_faster_the_cheapest_is_the_fast_end(found):
-    table = shelf.stage_table(found, EDGE)
+    table = stage_sums.stage_table(found, EDGE)
     known = tables.tradeoff(quality(0.1), table, EDGE)
     assert known.exact[0] == 0
     assert known.exact[-1] == RESTORMER.index(RESTORMER.cheapest) == 34_559
@@ -115,17 +115,32 @@ def test_where_every_surrogate_block_is_faster_the_cheapest_is_the_fast_end(foun
     assert known.rank > 0.9
     assert 0.9 < known.kept() <= 1
     # one swap costs 0.12 dB in a stage of three depths, 0.11 in one of two
-    assert tables.fastest_within(known, 0.05) == 0
+    assert tables.fastest_within(known, 0.05) == (0, True)
     fastest = tables.fastest_within(known, 10.0)
-    assert known.points[fastest, 1] == table.latency_ms.min()
+    assert known.points[fastest.number, 1] == table.latency_ms.min()
+    assert tables.n_faster(known) == 34_559  # all but the teacher
+    rows = tables.front_rows(known, EDGE)
+    assert (rows[0]["stages"], rows[0]["ratio"]) == ("T T T T T T T T", 1.0)
 
 
 def test_a_budget_keeps_the_front_within_it(found):
-    table = shelf.stage_table(found, EDGE)
+    table = stage_sums.stage_table(found, EDGE)
     known = tables.tradeoff(quality(0.1), table, EDGE, budget_ms=200.0)
     assert known.points[known.exact, 1].max() <= 200.0
     with pytest.raises(ValueError, match="latency_budget_ms is 3; expected at least 71"):
         tables.tradeoff(quality(0.1), table, EDGE, budget_ms=3.0)
+
+
+def test_where_a_budget_leaves_nothing_near_the_teacher_the_sentence_says_so(found):
+    table = stage_sums.stage_table(found, EDGE)
+    known = tables.tradeoff(quality(0.1), table, EDGE, budget_ms=200.0)
+    # 447 ms less what is saved per stage: several swaps of at least 0.1 dB are needed for 200 ms
+    best = tables.fastest_within(known, 0.1)
+    assert not best.is_within
+    assert known.points[best.number, 0] == min(known.points[n, 0] for n in known.exact) > 0.1
+    told = tables.fastest_finding(known, 0.1, EDGE)
+    assert told.startswith("Nothing within the latency budget loses at most 0.1 dB")
+    assert RESTORMER.label(RESTORMER.architecture(best.number)) in told
 
 
 def test_psnr_of_another_space_is_refused():

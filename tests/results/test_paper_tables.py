@@ -357,7 +357,7 @@ def test_an_ablation_without_an_arm_waits_for_it(tmp_path: Path):
 
 
 UFORMER_HEADLINE = {
-    "latency_ms": {"teacher": 200.0, "hybrid": 150.0},
+    "latency": {"ratio": 0.75, "low": 0.7, "high": 0.8, "rounds": 12},
     "psnr": {"teacher": 21.0, "hybrid": [20.9, 21.2], "longer": 21.1},
 }
 
@@ -372,6 +372,8 @@ def test_the_uformer_pair_has_a_change_in_psnr_and_a_share_of_the_latency(tmp_pa
         ("PSNR", "teacher, longer", -0.05),
         ("Latency", "teacher", 0.75),
     ]
+    measured = rows[2].measured
+    assert (measured.low, measured.high, measured.n) == (0.7, 0.8, 12)  # rounds in turns
     assert rows[0].measured.source.manifest.startswith("results/mini/denoise-uformer/")
     psnr, _, latency = layout.scale_lines(rows)
     assert psnr["paper"] == "Arch-1 -0.2, Arch-2 +0.0"  # 39.6 and 39.8 against 39.8 dB

@@ -1,14 +1,17 @@
 /* Times networks in turn on this device, and says in a record what was measured. No markup.
 
    Sets `window.ensreproMeasure`, which `page.js` calls. The statistics are those of
-   `ensrepro.timing`, and so are the names in a record. A *round* runs every network once. */
+   `ensrepro.timing`, the names those of `ensrepro.records`, and the file is one that
+   `ensrepro.exchange` reads. A *round* runs every network once. */
 "use strict";
 
 window.ensreproMeasure = (() => {
-  /** @typedef {{side: number, minRuns: number, minSeconds: number, warmUp: number}} Plan */
+  /** At least so many rounds, and seconds of all networks together.
+      @typedef {{side: number, minRuns: number, minSeconds: number, warmUp: number}} Plan */
   /** @typedef {{p50_ms: number, p90_ms: number, p99_ms: number, n: number, seconds: number,
                  drift: number}} Timing */
-  /** @typedef {{median: number, low: number, high: number}} Spread - of rounds, 10 % to 90 % */
+  /** @typedef {{median: number, low: number, high: number, n: number}} Spread - of n rounds; low
+                 and high are those of one round of ten and of nine */
 
   const { RUNTIME_NAME, THREADS } = window.ensreproEngine;
   const SCHEMA = "ensrepro-latency-1";
@@ -38,7 +41,8 @@ window.ensreproMeasure = (() => {
       @param {number[]} slow @param {number[]} fast @returns {Spread} */
   function ratio(slow, fast) {
     const sorted = ascending(slow.map((ms, i) => ms / fast[i]));
-    return { median: median(sorted), low: percentile(sorted, 0.1), high: percentile(sorted, 0.9) };
+    const [low, high] = [0.1, 0.9].map((share) => percentile(sorted, share));
+    return { median: median(sorted), low, high, n: sorted.length };
   }
 
   /** A picture of noise that is always the same. @returns {Picture} */
@@ -58,18 +62,18 @@ window.ensreproMeasure = (() => {
   async function measure(runtime, networks, plan, report, signal) {
     const picture = noise(plan.side);
     const times = networks.map(() => []);
-    const share = (own) => {
-      const seconds = own.reduce((total, ms) => total + ms / 1000, 0);
-      return Math.min(1, own.length / plan.minRuns, seconds / plan.minSeconds);
+    const share = (rounds) => {
+      const seconds = times.flat().reduce((total, ms) => total + ms / 1000, 0);
+      return Math.min(1, Math.max(0, rounds) / plan.minRuns, seconds / plan.minSeconds);
     };
-    for (let round = -plan.warmUp; Math.min(...times.map(share)) < 1; round++) {
+    for (let round = -plan.warmUp; share(round) < 1; round++) {
       for (let turn = 0; turn < networks.length; turn++) {
         signal.throwIfAborted();
         const i = (turn + Math.max(0, round)) % networks.length;
         const { ms } = await runtime.run(networks[i], picture);
         if (round >= 0) times[i].push(ms);
       }
-      report(Math.min(...times.map(share)));
+      report(share(round + 1));
     }
     return times;
   }
@@ -81,6 +85,17 @@ window.ensreproMeasure = (() => {
     const own = weights === "random" ? "random weights" : digest;
     return { pair, task, part: "network", architecture, width, weights: own };
   };
+
+  /** How many times as long each network but the first takes as the first, round by round. */
+  function comparisons(networks, times, plan) {
+    const { architecture: reference } = networks[0];
+    const { p50_ms: reference_ms } = summarize(times[0]);
+    return networks.slice(1).map((network, i) => {
+      const { pair, task, part, architecture } = subject(network);
+      const own = { side: plan.side, threads: THREADS, pair, task, part, architecture, reference };
+      return { ...own, ...ratio(times[i + 1], times[0]), reference_ms };
+    });
+  }
 
   /** What was measured, ready to be written as JSON, and for `import-record` to read. A browser
       tells neither the processor's model nor how busy it is; that the browser is named in its place
@@ -100,12 +115,10 @@ window.ensreproMeasure = (() => {
     const rest = { load: null, peak_memory_mib: null, source: "measured here", created };
     return {
       schema: SCHEMA,
-      user_agent: navigator.userAgent,
-      times_as_fast: times.map((own) => ratio(times[0], own)), // as the first, round by round
-      plan: { min_runs: plan.minRuns, min_seconds: plan.minSeconds, warm_up: plan.warmUp },
       records: networks.map((network, i) => {
         return { ...conditions, ...subject(network), ...summarize(times[i]), ...rest };
       }),
+      comparisons: comparisons(networks, times, plan),
     };
   }
 

@@ -205,6 +205,21 @@ def chosen_is_faster(given: Given, sources: Sources) -> Finding:
     return Finding(holds, f"{gain:.2f} times", sentence, facts)
 
 
+def takes_less_time(given: Given, sources: Sources) -> Finding:
+    """Timed in turns with its reference, something takes less time.
+
+    The fields are times as long, the range of that, and the rounds, of which it takes `criterion`.
+    """
+    ratio, low, high, rounds = facts = read_all(given, sources)
+    gain, span = 1 / ratio.number(), Range(1 / high.number(), 1 / low.number())
+    sentence = (
+        f"It takes {ratio.number():.3g} times as long, {low.number():.3g} to {high.number():.3g} "
+        f"in {rounds.number():.0f} rounds, of which a verdict takes {given.criterion:.0f}."
+    )
+    holds = span.above(1) if rounds.number() >= given.criterion else None
+    return Finding(holds, f"{gain:.2f} times", sentence, tuple(facts))
+
+
 def ratios_of(runs: Fact, sampler: str) -> dict[int, list[float]]:
     """Share of the true hypervolume by the number of proposals, each run of a sampler."""
     found: dict[int, list[float]] = {}
@@ -272,6 +287,7 @@ CHECKS: Mapping[str, Check] = {
     "better_than_nothing": better_than_nothing,
     "candidates_gain": candidates_gain,
     "chosen_is_faster": chosen_is_faster,
+    "takes_less_time": takes_less_time,
     "beats_random": beats_random,
     "finds_front": finds_front,
 }

@@ -9,24 +9,29 @@ Formats:
 * `records`: an exchange file of ours, such as the page that measures in a browser gives.
 
 The first two do not know the network; the ONNX file that was measured does (`export.Metadata`).
+AI Hub compiles that file first, for one of several runtimes, and its NPUs compute in other numbers
+than the file has: runtime and dtype of a profile are what the person says, else unknown.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ensrepro import artifacts, config, records, timing
+from ensrepro import artifacts, config, exchange, records, timing
+from ensrepro.exchange import Exchange
 from ensrepro.export import Metadata
-from ensrepro.records import IMPORTED, NETWORK, Record
+from ensrepro.records import IMPORTED, LARGEST, NETWORK, Record
+from ensrepro.timing import UNKNOWN
 
-UNKNOWN = "unknown"
-PER_SECOND, PER_MS = 1e6, 1e3  # microseconds
+PER_SECOND = 1e6  # microseconds
+SHORTEST, LONGEST = 1e-3, 1e15  # microseconds that a run can take: a nanosecond, thirty years
 MIB = 2**20
 NUMBER = r"\s*:?\s*([-+.\deEna]+)"
 
@@ -43,24 +48,35 @@ THREADS = re.compile(r"^Setting intra_op_num_threads to (\d+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Said:
-    """What the person who measured tells: the tools do not."""
+    """What the person who measured tells, because the tools do not; empty or None: nothing."""
 
-    device: str
-    cpu: str
-    version: str
-    resolution: str
+    device: str = ""
+    cpu: str = ""
+    runtime: str = ""
+    version: str = ""
+    threads: int | None = None
+    resolution: str = ""
+    dtype: str = ""
 
 
-def drafted(said: Said, metadata: Metadata, created: str) -> dict[str, Any]:
+class Format(NamedTuple):
+    """A tool's output: how it is read, and what its runtime and dtype are if nobody says more."""
+
+    read: Callable[[str, Path, Mapping[str, Any]], Record]
+    runtime: str
+    dtype: str
+
+
+def drafted(said: Said, form: Format, metadata: Metadata, created: str) -> dict[str, Any]:
     """The fields of a record that the tool's output does not fix; checked with the others."""
     return {
         "device": said.device,
-        "cpu": said.cpu,
-        "runtime": "onnxruntime",
-        "version": said.version,
-        "threads": None,
+        "cpu": said.cpu or UNKNOWN,
+        "runtime": said.runtime or form.runtime,
+        "version": said.version or UNKNOWN,
+        "threads": said.threads,
         "resolution": said.resolution,
-        "dtype": "float32",
+        "dtype": said.dtype or form.dtype,
         "pair": metadata.pair,
         "task": metadata.task,
         "part": NETWORK,
@@ -79,12 +95,15 @@ def number(text: str, name: str, path: Path) -> float:
     """The number behind the name of a line; a ValueError if there is none."""
     found = re.search(rf"^{re.escape(name)}{NUMBER}", text, re.MULTILINE)
     try:
-        return float(found.group(1)) if found else float("missing")
+        value = float(found.group(1)) if found else math.nan
     except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
         raise ValueError(
             f"{path} has no line {name!r} with a number; expected what onnxruntime_perf_test -s "
             "prints"
-        ) from None
+        )
+    return value
 
 
 def perf_test(text: str, path: Path, draft: Mapping[str, Any]) -> Record:
@@ -93,55 +112,94 @@ def perf_test(text: str, path: Path, draft: Mapping[str, Any]) -> Record:
     for name, (field, factor) in LINES.items():
         row[field] = number(text, name, path) * factor
     row["n"] = int(row["n"])
-    threads = THREADS.search(text)
-    row["threads"] = int(threads.group(1)) if threads else None
+    printed = THREADS.search(text)
+    threads = int(printed.group(1)) if printed else None
+    if threads and draft["threads"] not in (None, threads):
+        raise ValueError(f"threads is {draft['threads']}; expected {threads}, which {path} says")
+    row["threads"] = threads or draft["threads"]
     return records.checked(row, f"{path}")
+
+
+class Profile(NamedTuple):
+    """Of AI Hub: its summary, the microseconds of every run, the compute unit of every layer."""
+
+    summary: Mapping[str, Any]
+    times: list[float]
+    units: list[str]
+
+
+def profiled(text: str, path: Path) -> Profile:
+    """What a profile says; a ValueError if it is none."""
+    expected = "expected JSON with execution_summary and its all_inference_times, a list of numbers"
+    try:
+        content = json.loads(text)
+        summary = content["execution_summary"]
+        times, layers = summary["all_inference_times"], content.get("execution_detail") or []
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError(f"{path} is no profile of AI Hub; {expected}") from None
+    if not isinstance(times, list) or not times:
+        raise ValueError(f"{path} has no times in all_inference_times; expected a list of them")
+    for one in times:
+        if not isinstance(one, int | float) or not SHORTEST <= one <= LONGEST:
+            raise ValueError(
+                f"{path} has {one!r} in all_inference_times; expected microseconds, from "
+                f"{SHORTEST:g} to {LONGEST:g}"
+            )
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        raise ValueError(f"{path} has an execution_detail that is no list of layers; expected one")
+    return Profile(summary, times, [str(layer.get("compute_unit", UNKNOWN)) for layer in layers])
 
 
 def ai_hub(text: str, path: Path, draft: Mapping[str, Any]) -> Record:
     """The record of a profile that Qualcomm AI Hub gave."""
-    try:
-        content = json.loads(text)
-        summary = content["execution_summary"]
-        times = [float(one) for one in summary["all_inference_times"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no profile of AI Hub ({error!r}); expected JSON with execution_summary and "
-            "its all_inference_times"
-        ) from None
-    if not times:
-        raise ValueError(f"{path} has no times in all_inference_times; expected at least one")
-    took = timing.summarize([one / PER_SECOND for one in times])
-    layers = content.get("execution_detail") or []
-    units = Counter(str(layer.get("compute_unit", UNKNOWN)) for layer in layers)
-    where = ", ".join(f"{n} layers on {unit}" for unit, n in sorted(units.items()))
-    peak = summary.get("estimated_inference_peak_memory")
+    found = profiled(text, path)
+    took = timing.summarize([one / PER_SECOND for one in found.times])
+    units = sorted(Counter(found.units).items())
+    where = ", ".join(f"{n} layers on {unit}" for unit, n in units)
+    peak = found.summary.get("estimated_inference_peak_memory")
     own = {
-        "runtime": f"{draft['runtime']} of AI Hub" + (f", {where}" if where else ""),
         "p50_ms": took.p50_ms,
         "p90_ms": took.p90_ms,
         "p99_ms": took.p99_ms,
         "n": took.n,
         "seconds": took.seconds,
         "drift": took.drift,
-        "peak_memory_mib": peak / MIB if isinstance(peak, int) and peak > 0 else None,
+        "peak_memory_mib": peak / MIB if isinstance(peak, int) and 0 < peak <= LARGEST else None,
     }
+    if timing.is_known(draft["runtime"]):  # else nothing is known, and two of it are not equal
+        own["runtime"] = f"{draft['runtime']} of AI Hub" + (f", {where}" if where else "")
     return records.checked({**draft, **own}, f"{path}")
 
 
-FORMATS: Mapping[str, Callable[[str, Path, Mapping[str, Any]], Record]] = {
-    "onnxruntime-perf-test": perf_test,
-    "ai-hub": ai_hub,
+FORMATS: Mapping[str, Format] = {
+    "onnxruntime-perf-test": Format(perf_test, "onnxruntime", "float32"),  # the file's own
+    "ai-hub": Format(ai_hub, UNKNOWN, UNKNOWN),
 }
 OWN_FORMAT = "records"
 
 
-def imported(path: Path, kind: str, said: Said, metadata: Metadata | None) -> list[Record]:
-    """The records of a file of one of the formats; `metadata` is that of the ONNX file."""
+def handed_on(path: Path, said: Said, metadata: Metadata | None) -> Exchange:
+    """What a file of ours holds, as imported; a ValueError if anything was said beside it."""
+    told = asdict(said) | {"model": metadata and metadata.architecture}
+    for name, value in told.items():
+        if value not in ("", None):
+            raise ValueError(
+                f"{name} is {value!r}; expected none, because a file of format {OWN_FORMAT} says "
+                "itself what was measured"
+            )
+    found = exchange.read(path)
+    own = [replace(record, source=IMPORTED) for record in found.records]
+    return Exchange(own, found.comparisons)
+
+
+def imported(path: Path, kind: str, said: Said, metadata: Metadata | None) -> Exchange:
+    """What a file of one of the formats holds; `metadata` is that of the ONNX file."""
     if kind == OWN_FORMAT:
-        return [replace(record, source=IMPORTED) for record in records.read(path)]
-    read = config.named("format", kind, {**FORMATS, OWN_FORMAT: None})
-    if metadata is None:
+        return handed_on(path, said, metadata)
+    form = config.named("format", kind, {**FORMATS, OWN_FORMAT: None})
+    if not records.RESOLUTION.fullmatch(said.resolution):
+        raise ValueError(f"resolution is {said.resolution!r}; expected the image's, as 256x256")
+    if form is None or metadata is None:
         raise ValueError(f"model is missing; format {kind} needs the ONNX file that was measured")
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist or is no file")
@@ -149,4 +207,4 @@ def imported(path: Path, kind: str, said: Said, metadata: Metadata | None) -> li
         text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text; expected the output of {kind}") from None
-    return [read(text, path, drafted(said, metadata, artifacts.now()))]  # type: ignore[misc]
+    return Exchange([form.read(text, path, drafted(said, form, metadata, artifacts.now()))], [])

@@ -1,9 +1,11 @@
 """The most memory that one network takes: the resident set of a process that runs nothing else.
 
-A child process imports the runtime, notes how much memory it has, then reads the file and runs it
-on one image. What its resident set grows by at most is the network's: weights, activations, and
-what the runtime keeps for the next run. The system itself keeps the record (VmHWM; where there is
-none, as on macOS, the largest resident set that the process reports).
+A child process imports the runtime, notes how large its resident set is then (VmRSS), and has the
+system forget how large it ever was; then it reads the file and runs it on one image. What the
+record of the system (VmHWM) lies above the first number is the network's: weights, activations, and
+what the runtime keeps for the next run. Where the system tells neither, as macOS, only the largest
+resident set ever can be read: what the imports took for a moment and gave back hides as much of
+what the network takes.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,18 +23,26 @@ import ensrepro
 from ensrepro.runtime import inference_session
 
 MIB = 2**20
-STATUS = Path("/proc/self/status")
+STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESIDENT, LARGEST = "VmRSS:", "VmHWM:"
+FORGET_LARGEST = "5"  # what the kernel wants to read
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
 
-def high_water_bytes() -> int:
-    """The largest resident set of this process so far."""
+def resident_bytes(which: str) -> int:
+    """The resident set of this process, RESIDENT or LARGEST; without a record, the largest."""
     if STATUS.exists():
         # Unlike ru_maxrss, it does not begin with what the parent had when this process was forked.
         for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(which):
                 return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+
+def forget_largest() -> None:
+    """From now on the largest resident set is counted anew, where the system can do that."""
+    with suppress(OSError):
+        FORGET.write_text(FORGET_LARGEST)
 
 
 def grown_bytes(file: str, channels: int, side: int, threads: int) -> int:
@@ -39,11 +50,12 @@ def grown_bytes(file: str, channels: int, side: int, threads: int) -> int:
     import numpy as np
     import onnxruntime  # noqa: F401  imported now: it is not the network's memory
 
-    before = high_water_bytes()
+    forget_largest()
+    before = resident_bytes(RESIDENT)
     session = inference_session(file, threads)
     image = np.zeros((1, channels, side, side), np.float32)
     session.run(None, {session.get_inputs()[0].name: image})
-    return high_water_bytes() - before
+    return resident_bytes(LARGEST) - before
 
 
 def peak_mib(content: bytes, channels: int, side: int, threads: int) -> float:

@@ -1,28 +1,28 @@
-"""The measurements of all devices on file, and the stage table that a search optimizes.
+"""The measurements of all devices on file.
 
 A device's folder holds the manifests of `measuring` and of `commands.bring_in`; all their records
-are checked when they are read. The latency of an architecture is the sum of what its stages and
-the glue take: a claim, which whole networks beside it test.
+are checked when they are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ensrepro import artifacts, config, costs, records
+from ensrepro import artifacts, config, records
 from ensrepro.artifacts import RESULTS, Store
-from ensrepro.config import Pair
+from ensrepro.config import DEFAULT_PAIR
 from ensrepro.devices import measuring
-from ensrepro.devices.measuring import FOLDER, STEP, Asked, DeviceResult, Progress, slug
-from ensrepro.devices.subjects import KINDS, choice_of
-from ensrepro.records import GLUE, NETWORK, Record
-from ensrepro.space import Space
+from ensrepro.devices.asking import Asked, every, sides
+from ensrepro.devices.measuring import FOLDER, STEP, DeviceResult, Progress, slug
+from ensrepro.devices.subjects import BLOCKS, KINDS, LEVEL, NETWORKS, STAGES, family
+from ensrepro.exchange import Exchange
+from ensrepro.records import IMPORTED, MEASURED, NETWORK, Record
+
+IMPORTS = "imported-"  # what the name of a manifest of what was imported begins with
+HERE = "here"  # in place of a device's name: this machine, measured if it is not on file
 
 Comparisons = list[dict[str, Any]]
 
@@ -40,16 +40,6 @@ class Shelf:
         """Records of a part at one image side."""
         found = [r for r in self.records if (r.part, r.side, r.threads) == (part, side, threads)]
         return found
-
-
-@dataclass(frozen=True)
-class StageTable:
-    """Latency of every architecture of a pair on a device, (n_architectures,), in ms."""
-
-    name: str
-    side: int
-    threads: int
-    latency_ms: NDArray[np.float64]
 
 
 def store_of(profile: str, out: str | Path = "") -> Store:
@@ -72,6 +62,15 @@ def devices_on_file(store: Store) -> list[str]:
     return list(dict.fromkeys(path.name for path in folders(store)))
 
 
+def manifests(store: Store, device: str) -> list[Path]:
+    """The files of a device in the order of their names; the store's own hide committed ones."""
+    found: dict[str, Path] = {}
+    for folder in folders(store):
+        for path in folder.glob("*.json") if folder.name == device else ():
+            found.setdefault(path.name, path)
+    return [found[name] for name in sorted(found)]
+
+
 def read(path: Path) -> tuple[DeviceResult, list[Record]]:
     """A manifest's result and its records, checked."""
     identity = artifacts.read_json(path)["identity"]  # a device is what it is: nothing is asked
@@ -81,75 +80,135 @@ def read(path: Path) -> tuple[DeviceResult, list[Record]]:
 
 def take(store: Store, device: str) -> Shelf:
     """Everything on file of a device, named as `devices_on_file` does."""
-    folder = next((path for path in folders(store) if path.name == device), None)
-    if folder is None:
+    paths = manifests(store, device)
+    if not paths:
         known = ", ".join(devices_on_file(store)) or "none has been measured"
         raise ValueError(f"device is {device!r}; expected one on file: {known}")
     found: list[Record] = []
     comparisons: Comparisons = []
     noisy = []
-    for path in sorted(folder.glob("*.json")):
+    for path in paths:
         result, own = read(path)
         found += own
-        comparisons += result.comparisons
+        comparisons += map(asdict, records.all_compared(result.comparisons, path))
         noisy += [path.stem] if result.is_quiet is False else []
     return Shelf(device, found, comparisons, noisy)
 
 
-def this_machine(store: Store, task: str, progress: Progress | None = None) -> str:
-    """Measure all kinds on this machine and one thread; the name of its folder."""
-    device = artifacts.cpu_model()
-    for what in KINDS:
-        for side in measuring.sides(what, store.profile):
-            measuring.get(Asked(what, side, 1, task, device, store), progress)
-    return slug(device)
+def imported(store: Store) -> list[Exchange]:
+    """What was imported, of all devices, a file at a time."""
+    found = []
+    for path in (path for device in devices_on_file(store) for path in manifests(store, device)):
+        result, own = read(path)
+        if all(record.source == IMPORTED for record in own):
+            found.append(Exchange(own, records.all_compared(result.comparisons, path)))
+    return found
 
 
-def stage_values(
-    own: Sequence[Record], pair: Pair, space: Space, of: str
-) -> dict[tuple[str, int], float]:
-    """Median ms of (stage, choice) and of (glue, 0); a ValueError names one that is missing."""
-    teachers = config.teacher_pair(pair).name
-    medians = {(r.pair, r.part, r.architecture): r.p50_ms for r in own}
-    values = {}
-    for stage in space.stages:
-        labels = {"T": teachers} | {str(depth): pair.name for depth in stage.depths}
-        for label, owner in labels.items():
-            if (owner, stage.name, label) not in medians:
-                raise ValueError(f"{of} has no latency of {stage.name} {label} of {owner}")
-            values[stage.name, choice_of(stage, label)] = medians[owner, stage.name, label]
-    if (teachers, GLUE, GLUE) not in medians:
-        raise ValueError(f"{of} has no latency of the glue of {teachers}")
-    return values | {(costs.GLUE, 0): medians[teachers, GLUE, GLUE]}
+def kind_of(part: str) -> str:
+    """The kind that a record's part is measured with."""
+    if part == NETWORK:
+        return NETWORKS
+    return BLOCKS if part.startswith(LEVEL) else STAGES
 
 
-def stage_table(found: Shelf, pair: Pair, threads: int = 1, side: int = 0) -> StageTable:
-    """The latency column of a pair for a search; side 0 takes the largest that was measured."""
-    parts = {GLUE, *(stage.name for stage in pair.space.stages)}
-    own = [r for r in found.records if r.part in parts and r.threads == threads]
-    measured = sorted({record.side for record in own})
-    if not measured or (side and side not in measured):
-        at = f" at {side} pixels" if side else ""
+def of_series(comparisons: Comparisons, references: Sequence[Record]) -> Comparisons:
+    """The comparisons that were taken in alternation with one of the records.
+
+    A comparison tells the median of its reference, which is that of the record to the last digit.
+    """
+    known = {(r.side, r.threads, r.task, r.part, r.architecture, r.p50_ms) for r in references}
+    names = ("side", "threads", "task", "part", "reference", "reference_ms")
+    return [row for row in comparisons if tuple(row[name] for name in names) in known]
+
+
+def about(found: Shelf, pair: str, task: str = "") -> Shelf:
+    """What was measured of a pair's family, each kind with the runtime's version that was last.
+
+    Blocks and stages are those of one task: of `task` if it was measured, else of the task that was
+    measured last. Imported records stay as they are.
+    """
+    of = family(pair)
+    kept = [r for r in found.records if r.source != MEASURED]
+    comparisons: Comparisons = []
+    for kind in KINDS:
+        own = [r for r in found.records if r.source == MEASURED and kind_of(r.part) == kind]
+        own = [r for r in own if of.has(r.pair)]
+        if kind != NETWORKS:
+            last = max(own, key=lambda r: r.created).task if own else ""
+            chosen = task if any(r.task == task for r in own) else last
+            own = [r for r in own if r.task == chosen]
+        version = max(own, key=lambda r: r.created).version if own else ""
+        own = [r for r in own if r.version == version]
+        kept += own
+        comparisons += of_series(found.comparisons, [r for r in own if r.pair == of.home.name])
+    own_files = tuple(f"{kind}-{of.name}-" for kind in KINDS)
+    noisy = [name for name in found.noisy if name.startswith(own_files)]
+    return replace(found, records=kept, comparisons=comparisons, noisy=noisy)
+
+
+def taken(store: Store, device: str, pair: str, task: str) -> Shelf:
+    """What `about` keeps of a device; a ValueError if that is nothing."""
+    found = about(take(store, device), pair, task)
+    if not found.records:
         raise ValueError(
-            f"{found.device} has no stages on {threads} threads{at}; python -m ensrepro measure "
-            "--what stages measures them"
+            f"device is {device!r}, of which nothing of {pair} was measured; python -m ensrepro "
+            f"measure --pair {pair} does it there"
         )
-    chosen = side or measured[-1]
-    name = f"{found.device}-{chosen}-t{threads}"
-    values = stage_values([r for r in own if r.side == chosen], pair, pair.space, name)
-    return StageTable(name, chosen, threads, costs.summed(values, pair.space))
+    return found
 
 
-def sums(found: Shelf, table: StageTable, pair: Pair) -> list[tuple[str, float, float]]:
-    """Label, sum of the parts, and whole latency in ms of the pair's networks that were timed."""
-    space = pair.space
-    column = dict(zip(map(space.label, space), table.latency_ms, strict=True))
-    owners = (pair.name, config.teacher_pair(pair).name)
-    whole = [r for r in found.of(NETWORK, table.side, table.threads) if r.pair in owners]
-    glue_task = {r.task for r in found.of(GLUE, table.side, table.threads)}
-    teacher = space.label(space.teacher)
-    return [
-        (r.architecture, float(column[r.architecture]), r.p50_ms)
-        for r in whole
-        if r.task in glue_task and (r.pair == pair.name or r.architecture == teacher)
-    ]
+def has(found: Shelf, pair: str, kind: str) -> bool:
+    """Whether something of a kind was measured of a pair's family."""
+    of = family(pair)
+    return any(
+        r.source == MEASURED and of.has(r.pair) and kind_of(r.part) == kind for r in found.records
+    )
+
+
+def first(store: Store, pair: str, kinds: Sequence[str] = KINDS) -> str:
+    """The device to take if none is named: one with measurements of a pair's family, of any kind.
+
+    This machine before others; empty if there is none.
+    """
+    known = devices_on_file(store)
+    own = slug(artifacts.cpu_model())
+    for device in sorted(known, key=lambda name: name != own):
+        found = take(store, device)
+        if any(has(found, pair, kind) for kind in kinds):
+            return device
+    return ""
+
+
+def default(store: Store, pair: str = DEFAULT_PAIR) -> str:
+    """The device to take if none is named; a FileNotFoundError if there is none.
+
+    It is this machine if that is on file, else the first one that was measured, else the first.
+    """
+    known = devices_on_file(store)
+    if not known:
+        raise FileNotFoundError(
+            "no device has been measured; expected one: python -m ensrepro measure takes about an "
+            "hour"
+        )
+    own = slug(artifacts.cpu_model())
+    if own in known and about(take(store, own), pair).records:
+        return own
+    return first(store, pair) or known[0]
+
+
+def this_machine(
+    store: Store,
+    task: str,
+    progress: Progress | None = None,
+    pair: str = DEFAULT_PAIR,
+    kinds: Sequence[str] = KINDS,
+    threads: int = 1,
+) -> str:
+    """Measure these kinds of a pair's family on this machine; the name of its folder."""
+    device = artifacts.cpu_model()
+    for what in kinds:
+        for side in sides(what, store.profile, pair):
+            for asked in every(what, Asked(what, side, threads, task, device, store, pair)):
+                measuring.get(asked, progress)
+    return slug(device)

@@ -1,8 +1,9 @@
 """What is measured on a device: single blocks, every choice of every stage, whole networks.
 
-Subjects that are compared form a *group*, timed in alternation; its first one is the *reference*:
-the Restormer block, the teacher's stage, the teacher. An image has `side` x `side` pixels, and a
-part sees it at the resolution of its own level.
+Pairs that share a teacher are a *family* and are compared in one table. Subjects that are compared
+form a *group*, timed in alternation; its first one is the *reference*: the teacher's block, the
+teacher's stage, the teacher. An image has `side` x `side` pixels, and a part sees it at the
+resolution of its own level.
 """
 
 from __future__ import annotations
@@ -10,31 +11,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ensrepro import config, costs
-from ensrepro.claims.belonging import numbered
-from ensrepro.config import DEFAULT_PAIR, PAIRS, TASKS
+from ensrepro.config import DEFAULT_PAIR, PAIRS, TASKS, Pair
 from ensrepro.export import network
 from ensrepro.models.hybrid import Shape, build, network_shape
 from ensrepro.records import GLUE, NETWORK
-from ensrepro.space import RESTORMER, TEACHER, Space, Stage
+from ensrepro.space import TEACHER, Space, Stage
 
 BLOCKS, STAGES, NETWORKS = "blocks", "stages", "networks"
 KINDS = (BLOCKS, STAGES, NETWORKS)
-EDGE_PAIR = "restormer-edge"
-MEASURED_PAIRS = (DEFAULT_PAIR, EDGE_PAIR)  # one teacher, one space: comparable in one table
-DOWNWARD = ("encoder_1", "encoder_2", "encoder_3", "bottleneck")
-LEVELS = {RESTORMER.stage(name).level: RESTORMER.stage(name) for name in DOWNWARD}
-FAMILIES = (  # family, pair, whether it is the teacher's
-    ("restormer", DEFAULT_PAIR, True),
-    ("mambair", DEFAULT_PAIR, False),
-    ("edge", EDGE_PAIR, False),
-)
-MULTIPLE = 8  # of the side of an image, at the least
+CHOOSING = ("06_finetune", "10_uformer")  # notebooks whose headlines tell what they chose
+LEVEL = "level_"  # begins the part of a single block; the image itself is level 1
+LARGE = 512  # pixels a side from which on only the networks are timed that matter most
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,55 @@ class Group:
 
     name: str
     subjects: tuple[Subject, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The pairs that share a teacher; `home` is the one that the teacher belongs to."""
+
+    home: Pair
+
+    @property
+    def name(self) -> str:
+        """That of the teacher's blocks."""
+        return self.home.expressive
+
+    @property
+    def space(self) -> Space:
+        return self.home.space
+
+    @property
+    def teacher(self) -> str:
+        """The teacher's label."""
+        return self.space.label(self.space.teacher)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        own = (p for p in PAIRS.values() if config.teacher_pair(p) == self.home)
+        return tuple(pair for pair in own if pair.name != config.CONTROL)
+
+    def has(self, pair: str) -> bool:
+        """Whether a pair of this name is one of them."""
+        return any(own.name == pair for own in self.pairs)
+
+    @cached_property
+    def levels(self) -> dict[str, Stage]:
+        """The part that stands for a single block of a level -> the first stage of that level."""
+        first: dict[str, Stage] = {}
+        for stage in self.space.stages:
+            first.setdefault(f"{LEVEL}{stage.level + 1}", stage)
+        return first
+
+    def check(self, side: int) -> None:
+        """A ValueError if images of this side are none that its networks take."""
+        multiple = self.home.multiple
+        if isinstance(side, bool) or not isinstance(side, int) or side < 1 or side % multiple:
+            raise ValueError(f"side is {side!r}; expected a multiple of {multiple} pixels")
+
+
+def family(pair: str) -> Family:
+    """The family of a pair; a ValueError lists the pairs."""
+    return Family(config.teacher_pair(config.named("pair", pair, PAIRS)))
 
 
 @dataclass(frozen=True)
@@ -100,10 +143,10 @@ def stage_part(subject: Subject, stage: Stage, choice: int, profile: str) -> Par
 
 
 def block_part(subject: Subject, profile: str) -> Part:
-    """The first block of a family at a level."""
-    stage = LEVELS[int(subject.part.removeprefix("level_")) - 1]
-    is_teacher = next(mine for name, _, mine in FAMILIES if name == subject.architecture)
-    part = stage_part(subject, stage, TEACHER if is_teacher else 1, profile)
+    """The first block of a kind at a level."""
+    of = family(subject.pair)
+    choice = TEACHER if subject.architecture == of.name else 1
+    part = stage_part(subject, of.levels[subject.part], choice, profile)
     return Part(part.module[0], part.n_in, part.n_out, part.side)  # type: ignore[index]
 
 
@@ -115,31 +158,30 @@ def made(subject: Subject, profile: str, seed: int) -> Part:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if subject.part == NETWORK:
-            return Part(build(numbered(subject.architecture), shape, space), *ends)
+            return Part(build(space.labeled(subject.architecture), shape, space), *ends)
         if subject.part == GLUE:
             return Part(costs.glue(shape, space), *ends)
-        if subject.part.startswith("level_"):
+        if subject.part.startswith(LEVEL):
             return block_part(subject, profile)
         stage = space.stage(subject.part)
         return stage_part(subject, stage, choice_of(stage, subject.architecture), profile)
 
 
-def block_groups(side: int, task: str) -> Iterator[Group]:
-    """A group a level, with one block of each family."""
-    for level in LEVELS:
-        part = f"level_{level + 1}"
-        blocks = [Subject(pair, task, part, family, side) for family, pair, _ in FAMILIES]
-        yield Group(part, tuple(blocks))
+def block_groups(of: Family, side: int, task: str) -> Iterator[Group]:
+    """A group a level: the teacher's block and one of each efficient kind."""
+    for part in of.levels:
+        kinds = [(of.home.name, of.name), *((pair.name, pair.efficient) for pair in of.pairs)]
+        yield Group(part, tuple(Subject(pair, task, part, kind, side) for pair, kind in kinds))
 
 
-def stage_groups(side: int, task: str) -> Iterator[Group]:
-    """The glue, then a group a stage: the teacher's blocks and every surrogate of both pairs."""
-    yield Group(GLUE, (Subject(DEFAULT_PAIR, task, GLUE, GLUE, side),))
-    for stage in RESTORMER.stages:
-        depths = [(pair, str(depth)) for pair in MEASURED_PAIRS for depth in stage.depths]
-        choices = [(DEFAULT_PAIR, label_of(stage, TEACHER)), *depths]
-        of = [Subject(pair, task, stage.name, label, side) for pair, label in choices]
-        yield Group(stage.name, tuple(of))
+def stage_groups(of: Family, side: int, task: str) -> Iterator[Group]:
+    """The glue, then a group a stage: the teacher's blocks and every surrogate of every pair."""
+    home = of.home.name
+    yield Group(GLUE, (Subject(home, task, GLUE, GLUE, side),))
+    for stage in of.space.stages:
+        depths = [(pair.name, str(depth)) for pair in of.pairs for depth in stage.depths]
+        choices = [(home, label_of(stage, TEACHER)), *depths]
+        yield Group(stage.name, tuple(Subject(p, task, stage.name, c, side) for p, c in choices))
 
 
 @dataclass(frozen=True)
@@ -152,46 +194,52 @@ class Found:
 
 
 def found_on_file(folder: Path) -> list[Found]:
-    """What notebook 06 chose for each task and pair, from the results of a profile."""
+    """What notebooks chose for each task and pair, from the results of a profile."""
     found = []
-    for path in sorted(folder.glob("*/06_finetune.manifest.json")):
-        content: Mapping[str, Mapping[str, str]] = json.loads(path.read_text("utf-8"))
-        asked = content["parameters"]
-        pair = asked.get("pair", DEFAULT_PAIR)
-        if pair in MEASURED_PAIRS:
+    for notebook in CHOOSING:
+        for path in sorted(folder.glob(f"*/{notebook}.manifest.json")):
+            content: Mapping[str, Mapping[str, str]] = json.loads(path.read_text("utf-8"))
+            asked = content["parameters"]
+            pair = asked.get("pair", DEFAULT_PAIR)
             found.append(Found(pair, asked["task"], content["headline"]["chosen"]))
     return found
 
 
-def wanted(task: str, found: Iterable[Found]) -> list[Found]:
-    """Networks to set beside the teacher: all surrogates, most and fewest blocks; and the found."""
-    space: Space = RESTORMER
-    whole = [
-        Found(pair, task, space.label(architecture))
-        for pair in MEASURED_PAIRS
-        for architecture in (space.all_ssm, space.cheapest)
-    ]
-    return list(dict.fromkeys([*whole, *found]))
+def wanted(of: Family, side: int, task: str, found: Iterable[Found]) -> list[Found]:
+    """Networks to set beside the teacher: all surrogates, most and fewest blocks; and the found.
+
+    Of large images those with fewest blocks, and what was found for the task.
+    """
+    space, is_large = of.space, side >= LARGE
+    ends = [space.cheapest] if is_large else [space.all_ssm, space.cheapest]
+    whole = [Found(pair.name, task, space.label(end)) for pair in of.pairs for end in ends]
+    own = [one for one in found if of.has(one.pair) and (one.task == task or not is_large)]
+    return [one for one in dict.fromkeys([*whole, *own]) if one.architecture != of.teacher]
 
 
-def network_groups(side: int, task: str, found: Iterable[Found]) -> Iterator[Group]:
+def network_group(pair: str, task: str, label: str, side: int) -> Group:
+    """A hybrid beside the teacher of its task; the teacher has nothing beside it."""
+    of = family(pair)
+    of.space.labeled(label)  # refused if it is no architecture
+    reference = Subject(of.home.name, task, NETWORK, of.teacher, side)
+    own = of.home.name if label == of.teacher else pair
+    both = reference, Subject(own, task, NETWORK, label, side)
+    return Group(f"{own} {label}", tuple(dict.fromkeys(both)))
+
+
+def network_groups(of: Family, side: int, task: str, found: Iterable[Found]) -> Iterator[Group]:
     """A group a hybrid, beside the teacher of its own task: two networks fit into any memory."""
-    teacher = RESTORMER.label(RESTORMER.teacher)
-    for one in wanted(task, found):
-        reference = Subject(DEFAULT_PAIR, one.task, NETWORK, teacher, side)
-        hybrid = Subject(one.pair, one.task, NETWORK, one.architecture, side)
-        if one.architecture != teacher:
-            yield Group(f"{one.pair} {one.task} {one.architecture}", (reference, hybrid))
+    for one in wanted(of, side, task, found):
+        yield network_group(one.pair, one.task, one.architecture, side)
 
 
-def groups(kind: str, side: int, task: str, folder: Path) -> list[Group]:
+def groups(kind: str, of: Family, side: int, task: str, folder: Path) -> list[Group]:
     """All groups of a kind; found architectures are looked up in `folder`, a profile's results."""
-    if isinstance(side, bool) or not isinstance(side, int) or side < MULTIPLE or side % MULTIPLE:
-        raise ValueError(f"side is {side!r}; expected a multiple of {MULTIPLE} pixels")
+    of.check(side)
     if kind == BLOCKS:
-        return list(block_groups(side, task))
+        return list(block_groups(of, side, task))
     if kind == STAGES:
-        return list(stage_groups(side, task))
+        return list(stage_groups(of, side, task))
     if kind == NETWORKS:
-        return list(network_groups(side, task, found_on_file(folder)))
+        return list(network_groups(of, side, task, found_on_file(folder)))
     raise ValueError(f"what is {kind!r}; expected one of {', '.join(KINDS)}")

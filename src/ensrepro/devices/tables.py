@@ -2,29 +2,30 @@
 
 A *ratio* is how many times as long something takes as the reference of its group: the Restormer
 block, the teacher's stage, the teacher. Below 1 it is faster. `low` and `high` enclose eight rounds
-of ten, so a ratio whose range includes 1 is no difference.
+of ten, so a ratio whose range includes 1 is no difference; nor is one of a few rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ensrepro import config, landscape, paper, pareto, records
+from ensrepro import config, landscape, paper, pareto
 from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair
-from ensrepro.devices.shelf import Shelf, StageTable, sums
-from ensrepro.devices.subjects import EDGE_PAIR
+from ensrepro.devices import subjects
+from ensrepro.devices.shelf import Shelf
+from ensrepro.devices.stage_sums import StageTable, sums
+from ensrepro.devices.whole import FEWEST
 from ensrepro.records import NETWORK
 from ensrepro.space import RESTORMER
 
 Row = dict[str, Any]
-FAMILY = {pair: PAIRS[pair].efficient for pair in (DEFAULT_PAIR, EDGE_PAIR)}
+FAMILY = {pair.name: pair.efficient for pair in subjects.family(DEFAULT_PAIR).pairs}
 NAMES = {"mambair": "MambaIR", "edge": "Edge"}  # of families, in sentences
 PUBLISHED = ("deblurring", "deraining", "denoising")  # of the paper's hybrids
 
@@ -45,6 +46,7 @@ def block_rows(found: Shelf, threads: int) -> list[Row]:
             "ratio": row["median"],
             "low": row["low"],
             "high": row["high"],
+            "n": row["n"],
             "reference_ms": row["reference_ms"],
         }
         for row in own
@@ -84,6 +86,7 @@ def network_rows(found: Shelf, threads: int) -> list[Row]:
                 "ratio": row["median"],
                 "low": row["low"],
                 "high": row["high"],
+                "n": row["n"],
                 "ms": row["median"] * row["reference_ms"],
                 "reference_ms": row["reference_ms"],
                 "peak_mib": peaks.get((row["pair"], row["task"], row["architecture"])),
@@ -91,31 +94,6 @@ def network_rows(found: Shelf, threads: int) -> list[Row]:
             }
         )
     return sorted(rows, key=lambda row: (row["family"], row["architecture"], row["side"]))
-
-
-def imported_rows(found: Shelf) -> list[Row]:
-    """A row for each imported network, with its ratio where the teacher has the same conditions."""
-    networks = [r for r in found.records if r.part == NETWORK and r.source == records.IMPORTED]
-    teacher = RESTORMER.label(RESTORMER.teacher)
-    rows = []
-    for one in networks:
-        alike = [
-            r.p50_ms
-            for r in networks
-            if (r.conditions, r.task, r.architecture) == (one.conditions, one.task, teacher)
-        ]
-        ratio = one.p50_ms / median(alike) if alike else None
-        rows.append(
-            {
-                "family": FAMILY.get(one.pair, one.pair),
-                "architecture": one.architecture,
-                "resolution": one.resolution,
-                "runtime": f"{one.runtime} {one.version}",
-                "ms": one.p50_ms,
-                "ratio": ratio,
-            }
-        )
-    return rows
 
 
 def published_rows() -> list[Row]:
@@ -129,11 +107,15 @@ def published_rows() -> list[Row]:
 
 @dataclass(frozen=True)
 class Count:
-    """Of `n` ratios of one family, how many are slower or faster than 1 beyond their range."""
+    """Of `n` ratios of one family, how many are slower or faster than 1 beyond their range.
+
+    `hasty` ones are of too few rounds to be either.
+    """
 
     n: int
     slower: int
     faster: int
+    hasty: int
     least: float
     most: float
 
@@ -144,9 +126,10 @@ def count(rows: Sequence[Mapping[str, Any]], family: str) -> Count:
     if not own:
         raise ValueError(f"rows have no family {family!r}; expected at least one row of it")
     ratios = [row["ratio"] for row in own]
-    slower = sum(row["low"] > 1 for row in own)
-    faster = sum(row["high"] < 1 for row in own)
-    return Count(len(own), slower, faster, min(ratios), max(ratios))
+    enough = [row for row in own if row["n"] >= FEWEST]
+    slower = sum(row["low"] > 1 for row in enough)
+    faster = sum(row["high"] < 1 for row in enough)
+    return Count(len(own), slower, faster, len(own) - len(enough), min(ratios), max(ratios))
 
 
 def finding(rows: Sequence[Mapping[str, Any]], family: str, what: str) -> str:
@@ -157,18 +140,24 @@ def finding(rows: Sequence[Mapping[str, Any]], family: str, what: str) -> str:
         return f"Every {name} {what} takes **longer** than Restormer's: {span}."
     if of.faster == of.n:
         return f"Every {name} {what} is **faster** than Restormer's: {span}."
-    rest = of.n - of.slower - of.faster
+    rest = of.n - of.slower - of.faster - of.hasty
+    hasty = f", timed in fewer than {FEWEST} rounds {of.hasty}" if of.hasty else ""
     return (
         f"{name} {what}s against Restormer's, over all sizes: slower {of.slower}, faster "
-        f"{of.faster}, within the range of the measurement {rest}; they take {span}."
+        f"{of.faster}, within the range of the measurement {rest}{hasty}; they take {span}."
     )
 
 
 def additivity(found: Shelf, table: StageTable, pair: Pair) -> list[Row]:
     """Networks that were timed whole: label, sum of their parts, whole, and sum over whole."""
     return [
-        {"architecture": label, "sum_ms": parts, "whole_ms": whole, "ratio": parts / whole}
-        for label, parts, whole in sums(found, table, pair)
+        {
+            "architecture": one.label,
+            "sum_ms": one.sum_ms,
+            "whole_ms": one.whole_ms,
+            "ratio": one.sum_ms / one.whole_ms,
+        }
+        for one in sums(found, table, pair)
     ]
 
 
@@ -236,15 +225,67 @@ def proxy_finding(known: Tradeoff) -> str:
     )
 
 
-def fastest_within(tradeoff: Tradeoff, most_db: float) -> int:
-    """Number of the fastest architecture on the exact front that drops by at most `most_db`.
+def front_rows(known: Tradeoff, pair: Pair, n_rows: int = 8) -> list[Row]:
+    """Some architectures along the exact front: stages, drop, ms, ratio to the teacher."""
+    space, teacher_ms = pair.space, known.points[0, 1]
+    every = known.exact[:: max(1, len(known.exact) // n_rows)]
+    return [
+        {
+            "stages": space.label(space.architecture(n)),
+            "drop": known.points[n, 0],
+            "ms": known.points[n, 1],
+            "ratio": known.points[n, 1] / teacher_ms,
+        }
+        for n in every
+    ]
 
-    Where none does it is the one that drops least.
+
+def n_faster(known: Tradeoff) -> int:
+    """How many architectures are faster than the teacher."""
+    return int((known.points[:, 1] < known.points[0, 1]).sum())
+
+
+def share_finding(known: Tradeoff) -> str:
+    """One sentence: how many architectures are faster than the teacher."""
+    return (
+        f"Of {len(known.points):,} architectures {n_faster(known):,} are faster than the teacher "
+        "on this device."
+    )
+
+
+class Fastest(NamedTuple):
+    """An architecture of the exact front, and whether it drops by no more than was asked."""
+
+    number: int
+    is_within: bool
+
+
+def fastest_within(tradeoff: Tradeoff, most_db: float) -> Fastest:
+    """The fastest on the exact front that drops by at most `most_db`; else what drops least.
+
+    A latency budget can leave nothing within it.
     """
-    near = [n for n in tradeoff.exact if tradeoff.points[n, 0] <= most_db]
+    drop, latency = tradeoff.points.T
+    near = [n for n in tradeoff.exact if drop[n] <= most_db]
     if not near:
-        return min(tradeoff.exact, key=lambda n: float(tradeoff.points[n, 0]))
-    return min(near, key=lambda n: float(tradeoff.points[n, 1]))
+        return Fastest(min(tradeoff.exact, key=lambda n: float(drop[n])), False)
+    return Fastest(min(near, key=lambda n: float(latency[n])), True)
+
+
+def fastest_finding(tradeoff: Tradeoff, most_db: float, pair: Pair) -> str:
+    """One sentence about what `fastest_within` finds."""
+    found = fastest_within(tradeoff, most_db)
+    drop, latency = tradeoff.points[found.number]
+    name = f"`{pair.space.label(pair.space.architecture(found.number))}`"
+    times = f"with {latency / tradeoff.points[0, 1]:.2f} times the teacher's latency"
+    if found.is_within:
+        return (
+            f"The fastest that loses at most {most_db:g} dB before fine-tuning is {name}, {times}."
+        )
+    return (
+        f"Nothing within the latency budget loses at most {most_db:g} dB before fine-tuning; "
+        f"{name} loses least, {drop:.2f} dB, {times}."
+    )
 
 
 def pair_of(name: str) -> Pair:

@@ -4,6 +4,7 @@
     layers    rules for PyTorch's layers and the Restormer block
     ssm       rules for the selective scan and the MambaIR block
     edge      the rule for the edge block
+    uformer   rules for the Uformer block
     network   the whole network; the table of all rules
     files     writing and reading files, and what they say of themselves
     session   running them in onnxruntime

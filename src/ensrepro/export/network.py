@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
-from ensrepro.export import edge, layers, ssm
+from ensrepro.export import edge, layers, ssm, uformer
 from ensrepro.export.graph import IR_VERSION, OPSET, Graph, Rules
 from ensrepro.models.hybrid import UNet
 from ensrepro.runtime import required
@@ -51,7 +51,7 @@ def unet(graph: Graph, net: UNet, image: str) -> str:
     return leave(graph, net, image, stem, outputs[-1])
 
 
-RULES: Rules = layers.RULES | ssm.RULES | edge.RULES | {UNet: unet}
+RULES: Rules = layers.RULES | ssm.RULES | edge.RULES | uformer.RULES | {UNet: unet}
 
 
 def stored(graph: Graph) -> list[onnx.TensorProto]:

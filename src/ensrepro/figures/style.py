@@ -82,6 +82,7 @@ KINDS = {
     "surrogate": Mark(VERMILLION, "s", "--", "surrogate"),
     "mambair": Mark(VERMILLION, "s", "--", "MambaIR"),
     "edge": Mark(GREEN, "D", "-.", "edge block"),
+    "stateless": Mark(GRAY, "v", ":", "edge block, no state"),
     "vanilla": Mark(PURPLE, "^", "-.", "vanilla attention"),
     "longer": Mark(BLUE, "*", ":", "teacher, longer"),
     "hybrid": Mark(GREEN, "D", "-", "hybrid"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ class KneeChoice:
 
     `rows` are positions in the search's lists; `sensitivity` has a row for every penalty table,
     method and cap: table, method, max_drop_db, architecture, psnr_drop, penalty, shift, disagrees.
-    It is empty where the latency chose.
+    It is empty where the latency chose. `is_fallback` says that the latency was to choose and could
+    not, because nothing that was proposed is faster than the teacher.
     """
 
     candidates: tuple[Architecture, ...]
     rows: tuple[int, ...]
     sensitivity: list[dict[str, Any]]
+    is_fallback: bool = False
 
     @property
     def knee(self) -> Architecture:
@@ -36,7 +38,15 @@ class KneeChoice:
 
 
 def by_table(ctx: Context, run: SearchSummary) -> Mapping[str, np.ndarray]:
-    """(n, 2) points of the run under every penalty table, the run's own first."""
+    """(n, 2) points of the run under every penalty table, the run's own first.
+
+    A ValueError for a run whose penalty is the latency of a device.
+    """
+    if run.penalty_table not in PENALTY_TABLES:
+        raise ValueError(
+            f"the search by {run.sampler} has the penalty table {run.penalty_table!r}; expected "
+            f"one of {', '.join(PENALTY_TABLES)}"
+        )
     names = sorted(PENALTY_TABLES, key=lambda name: name != run.penalty_table)
     architectures = [ctx.space.architecture(i) for i in run.architectures]
     return {
@@ -78,7 +88,8 @@ def choose(
 def choose_fast(ctx: Context, run: SearchSummary) -> KneeChoice:
     """The knee of PSNR drop against latency among what is faster than the teacher (A40).
 
-    Where nothing is, what `choose` takes. A ValueError for a search that did not minimize latency.
+    Where nothing is, what `choose` takes, marked as a fallback. A ValueError for a search that did
+    not minimize latency.
     """
     if run.latency_ms is None:
         raise ValueError(
@@ -87,7 +98,7 @@ def choose_fast(ctx: Context, run: SearchSummary) -> KneeChoice:
     points = np.column_stack([run.points[:, pareto.DROP], run.latency_ms])
     fast = np.flatnonzero(np.array(run.allowed) & (points[:, 1] < points[0, 1]))
     if not len(fast):
-        return choose(ctx, run)
+        return replace(choose(ctx, run), is_fallback=True)
     fastest = fast[np.lexsort((points[fast, 0], points[fast, 1]))[0]]
     chosen = pareto.candidates(
         points[fast], pareto.Anchors.between(points[0], points[fastest]), n=ctx.profile.n_candidates
