@@ -197,9 +197,10 @@ def test_only_idle_stages_are_asked_again_of_the_teacher_that_was_trained_longer
     def missing(jobs):
         raise NotOnFileError("not trained")
 
-    def identity_drops(net, pairs, protocol):
+    def identity_drops(net, pairs, protocol, stages):
         assert (net, protocol) == ("longer", TASKS["derain"].protocol)
-        return {"encoder_1": 8.0, "bottleneck": 0.07, "decoder_3": -0.03}
+        drops = {"encoder_1": 8.0, "bottleneck": 0.07, "decoder_3": -0.03}
+        return {stage: drops[stage] for stage in stages}
 
     monkeypatch.setattr(evaluate, "identity_drops", identity_drops)
     runs = {

@@ -402,6 +402,8 @@ def test_identity_drops_are_those_of_the_network_with_that_stage_taken_out(teach
     other = evaluate.mean(evaluate.score(lambda x: evaluate.restore(without, x), pairs, "sidd"))
     drops = evaluate.identity_drops(teacher, pairs, "sidd")
     assert drops["encoder_2"] == pytest.approx(base.psnr - other.psnr, abs=1e-6)
+    some = evaluate.identity_drops(teacher, pairs, "sidd", ["decoder_1", "encoder_2"])
+    assert some == pytest.approx({name: drops[name] for name in ("decoder_1", "encoder_2")})
 
 
 # ---------------------------------------------------------------- trained networks

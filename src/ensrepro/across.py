@@ -129,10 +129,12 @@ def longer_rows(runs: Mapping[str, Run], alive_db: float) -> list[dict[str, Any]
     for task, run in runs.items():
         before = run.teacher.result.identity_drops
         idle = [stage for stage, drop in before.items() if drop < alive_db]
+        if not idle:
+            continue
         with suppress(NotOnFileError):
             (longer,) = run.finetuned([(run.ctx.space.teacher, 0)])
             ctx = run.ctx
-            after = evaluate.identity_drops(longer.net, ctx.validation, ctx.task.protocol)
+            after = evaluate.identity_drops(longer.net, ctx.validation, ctx.task.protocol, idle)
             rows += [
                 {"task": task, "stage": stage, "teacher": before[stage], "longer": after[stage]}
                 for stage in idle

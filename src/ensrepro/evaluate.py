@@ -249,12 +249,16 @@ def measure(
     return [Metrics(*(sums[tuple(a)] / len(pairs)).tolist()) for a in architectures]
 
 
-def identity_drops(teacher: UNet, pairs: Sequence[Pair], protocol: str) -> dict[str, float]:
-    """PSNR (dB) lost when a stage of the teacher becomes the identity: is the stage alive?"""
+def identity_drops(
+    teacher: UNet, pairs: Sequence[Pair], protocol: str, stages: Sequence[str] = ()
+) -> dict[str, float]:
+    """PSNR (dB) lost when a stage of the teacher becomes the identity: is the stage alive?
+
+    `stages` are the ones that are asked about, all if none is named.
+    """
     space = teacher.space
+    asked = stages or [stage.name for stage in space.stages]
     nothing = {key: nn.Identity() for key in space.surrogates}
-    single = [space.swapped(stage.name, 1) for stage in space.stages]
+    single = [space.swapped(name, 1) for name in asked]
     base, *rest = measure(teacher, nothing, [space.teacher, *single], pairs, protocol)
-    return {
-        stage.name: base.psnr - value.psnr for stage, value in zip(space.stages, rest, strict=True)
-    }
+    return {name: base.psnr - value.psnr for name, value in zip(asked, rest, strict=True)}

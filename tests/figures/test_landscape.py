@@ -145,7 +145,7 @@ def test_each_surrogate_has_a_dot_and_each_stage_its_short_name(figures):
     above = figures["features"].axes[0]
     dots = [ln for ln in above.lines if ln.get_marker() not in {"None", ""}]
     assert len(dots) == RESTORMER.n_surrogates
-    assert [text.get_text() for text in above.texts] == list(landscape.SHORT)
+    assert [text.get_text() for text in above.texts] == RESTORMER.heading.split()
 
 
 @pytest.mark.parametrize(
