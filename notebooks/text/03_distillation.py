@@ -43,6 +43,7 @@ import numpy as np
 from ensrepro import data, distill, pipeline
 from ensrepro.config import Phase
 from ensrepro.figures import distillation as figures
+from ensrepro.steps import pool
 from ensrepro.tables import Column, say, show
 
 run = pipeline.start(
@@ -54,13 +55,13 @@ space, family = run.ctx.space, run.ctx.pair.efficient
 # ## The teacher, and whether its stages are worth imitating
 #
 # A surrogate can only be judged on a stage that does something. So the first thing to measure is the teacher itself: each
-# of its stages is replaced by the identity in turn. A stage that can go without a loss is *dead*; any surrogate of it
-# looks perfect, and a search over it shows nothing.
+# of its stages is replaced by the identity in turn. A stage that can go without a loss is *idle*: that a surrogate of it costs
+# little is no merit of the surrogate, and a search over it shows nothing.
 #
-# Dead stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
+# Idle stages are no accident. Noise that is independent from pixel to pixel is gone after averaging a few of them, and shallow stages see
 # enough pixels for that. So the noise of the task `denoise` is that of a night shot behind a color filter ([A15](../book/assumptions.md)):
-# neighbors share it, and more of it is left at coarse scales, where the deep stages work. For the same reason rain comes with a veil that changes
-# slowly over the image (A30), and blur is wide (A31, A32). What the deepest of them can add is another matter. In Restormer each
+# neighbors share it, and more of it is left at coarse scales, where the deep stages work. In the same hope rain was given a veil that changes
+# slowly over the image (A30), and blur a width (A31, A32). What the deepest of them can add is another matter. In Restormer each
 # block of the two stages around the bottleneck looks two pixels around with its depthwise convolutions; at a quarter of the size and six blocks
 # deep, one such stage already looks as far as a small training patch reaches. That is an argument, not a measurement. Whether the bottleneck finds anything
 # left to do is what the bars say.
@@ -76,11 +77,10 @@ run.show(
 
 # %%
 dead = [name for name, drop in drops.items() if drop < figures.ALIVE_DB]
-verdict = (
-    f"These are dead here: **{', '.join(dead)}**. What follows says nothing about them: any surrogate will do."
-    if dead
-    else "So all of them are alive."
-)
+harmful = [name for name in dead if drops[name] <= -figures.ALIVE_DB]
+verdict = f"The others are idle here: **{', '.join(dead)}**. What their surrogates cost says little about the surrogates." if dead else "So all of them are alive."
+if harmful:
+    verdict += f" Without {' or '.join(harmful)} the teacher is even better by that much or more: on these crops the stage does harm."
 say(
     f"{len(drops) - len(dead)} of {len(drops)} stages are worth {figures.ALIVE_DB:g} dB or more to this teacher. {verdict}"
 )
@@ -159,12 +159,19 @@ error = np.array([row["relative_error"] for row in living])
 drop = np.array([row["psnr_drop"] for row in living])
 ranks = np.corrcoef(error.argsort().argsort(), drop.argsort().argsort())[0, 1]
 worst, kindest = living[int(drop.argmax())], living[int(drop.argmin())]
+n_better = sum(row["psnr_drop"] <= -figures.ALIVE_DB for row in rows)
+against = pool.opposed(living)
+
+# %%
+order = f"Even within a stage the two are in opposite order in {', '.join(against)}" if against else "Within a stage they agree at least in part"
+better = f"* {n_better} of the {len(rows)} swaps make the teacher *better* on these crops. That says more about a teacher that was trained for a short time than about surrogates.\n"
 say(
     f"* Among {whose}, the dearest swap is {worst['stage']} with {worst['depth']} blocks ({worst['psnr_drop']:.2f} dB), the kindest "
     f"{kindest['stage']} with {kindest['depth']} ({kindest['psnr_drop']:.3f} dB).\n"
     f"* Over their surrogates the rank correlation between feature error and PSNR drop is {ranks:.2f}. An error is relative to "
-    "its own stage's features, a decibel is not: only within a stage need the two agree.\n"
-    "* A surrogate is trained on clean teacher features. In a hybrid it meets the features of other surrogates instead; "
+    "its own stage's features, a decibel is not, so the two need not agree between stages. "
+    f"{order}.\n{better if n_better else ''}"
+    "* A surrogate is trained on the features of the undisturbed teacher. In a hybrid it meets the features of other surrogates instead; "
     "this mismatch is what fine-tuning has to repair, in notebook 6."
 )
 

@@ -23,7 +23,7 @@
 # **Question.** Which stages can be swapped *together*, and what is the least one has to give up for each step down in
 # transformer blocks?
 #
-# **Cost.** In profile `mini`: seconds for most samplers and any seed, because the table of all architectures answers for the networks; minutes
+# **Cost.** In profile `mini`: seconds for most samplers and any seed where a table of all architectures answers for the networks (`denoise`), some minutes elsewhere; minutes
 # for `gp` and `paper-ehvi`, whose models grow with every proposal. Without a table every new architecture is measured: some minutes in all.
 #
 # **Look for** how much of the transformer can go for next to nothing, where the price starts to rise, and whether a clever sampler beats a
@@ -159,7 +159,7 @@ show(
     rows,
     [Column("sampler", "sampler"), Column("hv", f"hypervolume / {'true' if known else 'best'}", ".4f"),
      Column("unique", "different proposals", "d"), Column("front", "points on the front", "d")],
-    f"After {found.n_trials} proposals with seed {seed}; one seed proves little, notebook 12 compares many.",
+    f"After {found.n_trials} proposals with seed {seed}; one seed proves little, notebook 12 compares many on `denoise`.",
 )
 
 # %% [markdown]
@@ -175,7 +175,8 @@ gain = found.hypervolume[-1] / max(searches["random"].hypervolume[-1], 1e-9) - 1
 say(
     f"* For {found.points[cheapest, 0]:.2f} dB, this search takes {1 - found.points[cheapest, 1] / found.points[0, 1]:.0%} of the teacher's penalty away: "
     f"`{space.label(architecture)}`. In idle stages ({', '.join(dead) or 'none'}) it saves {idle:.0%}: no merit of the surrogates.\n"
-    f"* Of {found.n_trials} proposals {found.n_trials - found.n_unique} were repeated ones, which cost nothing but count.\n"
+    f"* Of {found.n_trials} proposals {found.n_trials - found.n_unique or 'none'} repeated an earlier one; a repetition costs nothing but counts.\n"
+    f"* {(np.array(found.psnr) > found.psnr[0]).sum()} of the proposals have a higher PSNR on these crops than the teacher, before any fine-tuning. Where that is many, the teacher is the weak side, and a negative drop is not won by surrogates.\n"
     f"* The hypervolume that `{sampler}` reached is {abs(gain):.1%} {'above' if gain > 0 else 'below or equal to'} that of random search"
     + (f" and {found.hypervolume[-1] / best:.2%} of the true front's.\n" if known else ".\n")
     + "* The penalty is known without measuring anything. A sampler that models it spends evaluations on what is in a table."

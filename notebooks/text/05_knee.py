@@ -145,12 +145,11 @@ by_cap = {
     row["architecture"] for row in sensitivity if (row["table"], row["method"]) == (penalty_table, method)
 }
 say(
-    f"* {len(sensitivity)} readings of one front give {others} different knees; {flagged} of the readings are far from ours.\n"
-    f"* With this run's penalties and `{method}`, the caps alone give {len(by_cap)} different knees: a cap changes the range of "
-    "the front, and the knee is a property of the range.\n"
-    f"* Stages that the teacher hardly needs ({', '.join(dead) or 'none here'}) are given away first, whatever the definition: a knee says "
-    "nothing about their surrogates.\n"
-    "* The candidates are neighbors by construction. Whether their order survives fine-tuning is asked in notebook 6."
+    f"* {len(sensitivity)} readings of the same evaluations give {others} different knees; {flagged} of the readings are more than {pareto.DISAGREEMENT:g} from ours, where 1 is the whole range of an objective.\n"
+    + ("* No cap changes the knee of this run's penalties: " if len(by_cap) == 1 else f"* With this run's penalties and `{method}`, the caps give {len(by_cap)} different knees: ")
+    + "a cap shortens the range of the front, and the knee is a property of the range.\n"
+    f"* Idle stages ({', '.join(dead) or 'none here'}) save penalty at no loss: that a knee swaps them says nothing about their surrogates.\n"
+    "* The candidates are neighbors in the plane of the two objectives, by construction. Whether their order survives fine-tuning is asked in notebook 6."
 )
 
 # %% [markdown]

@@ -21,12 +21,12 @@
 # best of them on validation images is the result of the method.
 #
 # **Question.** How much of what the swaps cost comes back when all parts are trained together, and what is the hybrid worth next to its
-# teacher, to a network of surrogates only, and to classical methods?
+# teacher, to a network of surrogates only and, for noise, to classical methods?
 #
 # **Cost.** In profile `mini` the committed networks are read and the restored photos computed: about a minute. Fine-tuning them anew
 # is part of `make reproduce`.
 #
-# **Look for** two kinds of candidates: those that start far below the teacher have something to win back; those that start next to it can
+# **Look for** kinds of candidates: those that start far below the teacher have something to win back; those that start next to it, or above a weak one, can
 # also lose, when a few hundred steps at a fresh learning rate disturb what was already good.
 
 # %% tags=["parameters"]
@@ -201,11 +201,11 @@ ranks = np.corrcoef(*(np.argsort(np.argsort([row[key] for row in rows])) for key
 say(
     f"* On the validation crops fine-tuning takes the chosen hybrid from {best.result.before - teacher_db:+.2f} dB "
     f"to {best.result.after - teacher_db:+.2f} dB relative to the teacher. That number is selected: the best of the candidates.\n"
-    f"* On the test photos it is at {fair[0]:+.2f} dB against the teacher with the same extra steps; the seeds that had no part in the choice "
+    f"* On the test photos, with seed 0, it is at {fair[0]:+.2f} dB against the teacher with the same extra steps; the seeds that had no part in the choice "
     f"are at {', '.join(f'{value:+.2f}' for value in fair[1:]) or 'n/a'} dB. It has {best.result.n_parameters / run.teacher.result.n_parameters:.0%} of the teacher's parameters.\n"
     f"* Against the teacher as it was, trained less, it is at {np.mean(before):+.2f} dB, mean of {len(before)}. The extra steps alone take that teacher to "
     f"{longer_db - scores['teacher']:+.2f} dB, mean of {len(scores['longer'])}.\n"
-    f"* The network of surrogates only, fine-tuned as long, is at {all_ssm_db - longer_db:+.2f} dB against the teacher with the same extra steps and at "
+    f"* The network of surrogates only, fine-tuned as long with one seed, is at {all_ssm_db - longer_db:+.2f} dB against the mean of {n_seeds} of the teacher with the same extra steps and at "
     f"{all_ssm_db - scores['teacher']:+.2f} dB against the teacher as it was.\n"
     f"* The rank correlation of the candidates before and after fine-tuning is {ranks[0, 1]:.1f}."
 )
@@ -243,7 +243,7 @@ say(
 #     for protocol in ("sidd", "matlab_rgb", "derain_y"):
 #         print(protocol, metrics.psnr(images["teacher"], photo.clean, protocol), metrics.ssim(images["teacher"], photo.clean, protocol))
 #
-# Luma alone is easier to restore than color, so `derain_y` flatters. A SIDD number is float, unquantized, RGB: only `sidd` may stand
+# `derain_y` flatters: its luma spans 16 to 235 but is scored with a peak of 255, which is worth 1.3 dB to any image. A SIDD number is float, unquantized, RGB: only `sidd` may stand
 # beside it, and only on SIDD's own images.
 # ```
 

@@ -183,6 +183,7 @@ columns = [
 ]
 if rows:
     show(rows, columns, "Mean PSNR (dB) on the test photos, seed 0. The hybrid is the candidate with the best validation PSNR.")
+    say("One seed each. [Notebook 7](07_results.ipynb) has several, and they can differ by more than two columns of this table do.")
 else:
     say("No task has fine-tuned candidates on file yet.")
 
@@ -203,8 +204,8 @@ else:
 #     for name, line in zip(runs, worth):
 #         print(name, line[deep].sum() / line.sum())
 #
-# Noise that is independent from pixel to pixel is gone after looking at a few neighbors; a blur of twenty pixels or a veil over the whole image is not.
-# What a stage is worth also depends on how long the teacher was trained: deep stages wake last.
+# One would expect blur and veil to need them most, for they spread over more pixels. Here that is not what is measured: compare `denoise`, whose noise neighbors
+# share. The reach of a degradation does not say what a short training makes of the deep stages.
 # ```
 #
 # ```{exercise}

@@ -540,3 +540,15 @@ def test_a_seed_that_is_no_natural_number_is_refused(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2**40])
 def test_a_natural_number_is_a_seed(seed):
     assert context.checked_seed(seed) == seed
+
+
+def test_a_stage_is_opposed_if_the_smaller_error_always_costs_more():
+    rows = [
+        {"stage": stage, "relative_error": error, "psnr_drop": drop}
+        for stage, error, drop in (
+            *(("encoder_1", 0.1, 0.5), ("encoder_1", 0.2, 0.6), ("encoder_3", 0.43, 0.035)),
+            *(("encoder_3", 0.37, 0.054), ("encoder_3", 0.40, 0.048), ("bottleneck", 0.2, 0.0)),
+            *(("decoder_2", 0.1, 0.3), ("decoder_2", 0.2, 0.1), ("decoder_2", 0.3, 0.2)),
+        )
+    ]
+    assert pool.opposed(rows) == ["encoder_3"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,16 @@ def get(ctx: Context, teacher: Teacher, progress: Progress | None = None) -> Poo
     path = ctx.store.weights(STEP)
     context.load(as_module(surrogates), path, metadata(ctx), result.digest)
     return Pool({key: module.eval() for key, module in surrogates.items()}, result)
+
+
+def opposed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Stages whose surrogates are in opposite order by feature error and by PSNR drop."""
+    found = []
+    for stage in dict.fromkeys(row["stage"] for row in rows):
+        own = sorted(
+            (row for row in rows if row["stage"] == stage), key=lambda row: row["relative_error"]
+        )
+        drops = [row["psnr_drop"] for row in own]
+        if len(own) > 1 and all(a > b for a, b in pairwise(drops)):
+            found.append(stage)
+    return found
