@@ -183,7 +183,7 @@ columns = [
 ]
 if rows:
     show(rows, columns, "Mean PSNR (dB) on the test photos, seed 0. The hybrid is the candidate with the best validation PSNR.")
-    say("One seed each. [Notebook 7](07_results.ipynb) has several, and they can differ by more than two columns of this table do.")
+    say("One seed each. Notebook 7 has several, and they can differ by more than two columns of this table do.")
 else:
     say("No task has fine-tuned candidates on file yet.")
 
