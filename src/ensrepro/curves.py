@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensrepro import config
+from ensrepro.across import with_seeds
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import PAIRS
 from ensrepro.devices.stage_sums import StageTable
-from ensrepro.pipeline import Run, jobs_of, seeds_of
+from ensrepro.pipeline import Run, jobs_of
 from ensrepro.space import Architecture, penalty
 from ensrepro.steps import curve, finetune, knee
 from ensrepro.steps.finetune import Finetuned
@@ -50,15 +51,6 @@ def of_pair(run: Run, pair: str) -> Run:
     return replace(run, ctx=replace(run.ctx, pair=other, store=store))
 
 
-def every_seed(run: Run, first: Finetuned) -> list[Finetuned]:
-    """A network of seed 0, and its other seeds: trained, or where that may not be, on file."""
-    found = [first]
-    for job in seeds_of(run.ctx, first)[1:]:
-        with suppress(NotOnFileError):
-            found += run.finetuned([job])
-    return found
-
-
 def curve_of(run: Run, is_whole: bool = True) -> Curve:
     """The networks of a run's search, fine-tuned; without `is_whole` only those of notebook 06."""
     ctx, found = run.ctx, run.search()
@@ -71,8 +63,8 @@ def curve_of(run: Run, is_whole: bool = True) -> Curve:
     tuned = {one: network for one, network in made.items() if one != ctx.space.teacher}
     prices = [penalty(one, "blocks", ctx.space) for one in tuned]
     fast = curve.cheapest_within(list(tuned.values()), prices, longer, LOSS_DB)
-    seeds = every_seed(run, fast) if fast and is_whole else []
-    return Curve(tuned, every_seed(run, best), seeds, every_seed(run, longer))
+    seeds = with_seeds(run, fast) if fast and is_whole else ()
+    return Curve(tuned, with_seeds(run, best), seeds, with_seeds(run, longer))
 
 
 def on_file(run: Run) -> Curve | None:
