@@ -73,7 +73,7 @@ def stages(
 ) -> list[Record]:
     """All choices of all stages of a family, and the glue."""
     of, found = family(pair), []
-    for group in groups(STAGES, of, side, "denoise", Path("none")):
+    for group in groups(STAGES, of, side, "denoise"):
         for one in group.subjects:
             blocks = 0 if one.part == "glue" else of.space.stage(one.part).n_blocks
             ms = GLUE_MS if one.part == "glue" else stage_ms(one.pair, one.architecture, blocks)

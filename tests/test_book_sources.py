@@ -311,6 +311,20 @@ def test_a_copy_whose_kernel_died_is_refused(tree: Path, warnings: list[str]) ->
     assert warnings == ["results/mini/denoise/01_one.ipynb: code cell 2 did not run; run it again"]
 
 
+def test_a_notebook_about_another_pair_is_read_from_that_pair_s_folder(
+    tree: Path, warnings: list[str]
+) -> None:
+    own = f'{DECLARED}\npair = "restormer-edge"'
+    source, ran = notebook("1 + 1"), executed("1 + 1")
+    for made in (source, ran):
+        made.cells[1].source = own
+    nbformat.write(source, tree / "notebooks/01_one.ipynb")
+    (tree / "results/mini/denoise-edge").mkdir()
+    nbformat.write(ran, tree / "results/mini/denoise-edge/01_one.ipynb")
+    assert staged(tree).cells[-1].outputs[0].text == "output 2"
+    assert warnings == []
+
+
 def test_a_notebook_that_is_gone_leaves_the_book(tree: Path) -> None:
     staged(tree)
     nbformat.write(notebook("2"), tree / "notebooks" / "02_two.ipynb")

@@ -71,7 +71,8 @@ def test_a_fast_hybrid_is_as_many_times_as_fast_as_its_rounds_say(made, table, r
     row = curves.fast_row(run, made, table)
     assert (row["times"], row["low"], row["high"]) == (4.0, 2.5, 5.0)
     assert row["stages"] == "2 2 2 2 2 2 2 2"
-    assert (row["least"], row["most"]) == (pytest.approx(-0.25), pytest.approx(0.15))
+    # seed by seed: 30.0 beside 30.0, and 30.4 beside 30.5
+    assert (row["least"], row["most"]) == (pytest.approx(-0.1), pytest.approx(0.0))
     assert (row["n"], row["n_longer"]) == (2, 2)
 
 

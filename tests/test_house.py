@@ -67,6 +67,7 @@ ORDER = (
         "study",
         "notebook",
         "pipeline",
+        "seeds",
         "across",
         "curves",
         "sharing",

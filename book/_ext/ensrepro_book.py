@@ -4,8 +4,9 @@ Jupyter Book 1.x renders only files below the folder it is given, but the table 
 notebooks belong at the top of the repository. Before Sphinx reads anything, this extension
   * points sphinx-external-toc at the top-level `_toc.yml`, and
   * writes each notebook of that table into the git-ignored `book/notebooks/`: its cells as
-    committed in `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/` if
-    there is one and it is a run of this code with the declared parameters.
+    committed in `notebooks/`, its outputs from the executed copy in `results/<profile>/<task>/`, or
+    in the folder of the pair that it is about, if there is one and it is a run of this code with
+    the declared parameters.
 While pages are written it drops scripts that would load code from elsewhere, and those set twice.
 The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists,
 `published-latencies` and `published-quality` print the paper's own numbers from the files there.
@@ -154,6 +155,16 @@ def relinked(page: NotebookNode) -> NotebookNode:
     return page
 
 
+def result_of(root: Path, source: Path, shown: dict[str, str]) -> Path:
+    """Where a run of the notebook with the parameters of its page leaves its executed copy."""
+    from ensrepro import artifacts, config
+
+    told = declared(nbformat.read(source, as_version=4)).get("pair", config.DEFAULT_PAIR)
+    suffix = config.PAIRS[str(told)].suffix
+    store = artifacts.Store(shown["profile"], shown["task"], root, suffix=suffix)
+    return store.own(artifacts.RESULTS, source.name)
+
+
 def write_if_changed(page: NotebookNode, path: Path) -> None:
     """Leaves an equal file alone, so that Sphinx does not read it again."""
     text = nbformat.writes(page)
@@ -167,15 +178,15 @@ def stage(app: Sphinx, config: Config) -> None:
     root = book.parent
     config.external_toc_path = (root / "_toc.yml").as_posix()
     shown = {"profile": config.ensrepro_profile, "task": config.ensrepro_task}
-    results = root / "results" / shown["profile"] / shown["task"]
     staged = book / STAGED
     staged.mkdir(exist_ok=True)
     chapters = (root / "_toc.yml").read_text(encoding="utf-8")
     everything = sorted((root / "notebooks").glob("*.ipynb"))
     sources = [path for path in everything if f"{STAGED}/{path.stem}\n" in chapters]
-    complete = any((results / source.name).exists() for source in sources)
-    for source in sources:
-        page = page_of(source, results / source.name, shown, complete)
+    results = {source: result_of(root, source, shown) for source in sources}
+    complete = any(result.exists() for result in results.values())
+    for source, result in results.items():
+        page = page_of(source, result, shown, complete)
         write_if_changed(relinked(page), staged / source.name)
     for old in set(staged.glob("*.ipynb")) - {staged / source.name for source in sources}:
         old.unlink()

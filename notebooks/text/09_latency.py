@@ -166,11 +166,11 @@ else:
 
 # %%
 parts = tables.additivity(found, table, searched) if table else []
-columns = [Column("architecture", "e1 e2 e3 bt d3 d2 d1 rf"), Column("sum_ms", "sum of stages (ms)", ".1f"),
-           Column("whole_ms", "whole (ms)", ".1f"), Column("ratio", "sum / whole", ".2f")]
+columns = [Column("architecture", "e1 e2 e3 bt d3 d2 d1 rf"), Column("sum", "sum of stages", ".2f"),
+           Column("whole", "whole", ".2f"), Column("ratio", "sum / whole", ".2f")]
 ratios = [row["ratio"] for row in parts]
 if table and parts:
-    show(parts, columns, f"Image of {table.side} × {table.side} pixels.")
+    show(parts, columns, f"Latency in multiples of the teacher's, image of {table.side} × {table.side} pixels.")
     say(f"Sums are {min(ratios):.2f} to {max(ratios):.2f} times the whole. Differences between architectures that are smaller than this range mean nothing.")
 else:
     say(missing["stages"] or missing["networks"] or f"No whole network of {pair} was timed at the side of the stages, {table.side} pixels.")

@@ -196,8 +196,10 @@ else:
 # ```
 
 # %%
+best = (ours.fast or ours.chosen)[0].result.architecture
 run.finish(
     {
+        "chosen": space.label(space.architecture(best)),
         "fast": {row["task"]: {key: row[key] for key in ("stages", "times", "low", "high", "change", "least", "most", "n", "n_longer", "raced")} for row in fast},
         "points": points,
         "networks": [space.label(one) for one in ours.tuned],

@@ -20,6 +20,7 @@ from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import PAIRS
 from ensrepro.devices.stage_sums import StageTable
 from ensrepro.pipeline import Run, jobs_of
+from ensrepro.seeds import against
 from ensrepro.space import Architecture, penalty
 from ensrepro.steps import curve, finetune, knee
 from ensrepro.steps.finetune import Finetuned
@@ -86,7 +87,10 @@ def psnr(tuned: Finetuned) -> float:
 
 
 class Change(NamedTuple):
-    """PSNR of `n` seeds against the mean of `n_longer` seeds of the teacher trained as long, dB."""
+    """PSNR of `n` seeds against `n_longer` seeds of the teacher trained as long, dB.
+
+    Seed by seed where both have several, else against the mean of the latter (`seeds.against`).
+    """
 
     mean: float
     low: float
@@ -97,10 +101,11 @@ class Change(NamedTuple):
 
 def change(seeds: Sequence[Finetuned], longer: Sequence[Finetuned]) -> Change:
     """What networks of several seeds change on the test photos."""
-    base = np.mean([psnr(one) for one in longer])
-    values = [psnr(one) - base for one in seeds]
+    ours, theirs = ({one.result.seed: psnr(one) for one in own} for own in (seeds, longer))
+    found = against("teacher, longer", ours, theirs)
+    values = found.changes
     mean = float(np.mean(values))
-    return Change(mean, float(min(values)), float(max(values)), len(values), len(longer))
+    return Change(mean, float(min(values)), float(max(values)), len(values), found.n_reference)
 
 
 def verdict(ours: Change, theirs: Change) -> str:

@@ -57,6 +57,7 @@ def test_stages_of_which_one_is_missing_are_no_table(tmp_path: Path):
     assert sections.missing(found, MAMBAIR, 1)["stages"] == ""
     told = sections.missing(found, EDGE, 1)["stages"]
     assert "has no latency of bottleneck 8 of restormer-edge; `python -m ensrepro measure" in told
+    assert "measure --threads 1 --pair restormer-edge --what stages`" in told
 
 
 @pytest.mark.parametrize(("cpu", "is_own"), [("Pixel 8", True), ("Xeon", False)])

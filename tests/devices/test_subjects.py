@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 from ensrepro.config import CONTROL, PAIRS
 from ensrepro.devices import subjects
-from ensrepro.devices.subjects import BLOCKS, NETWORKS, STAGES, Found, Subject, family
+from ensrepro.devices.found import Found
+from ensrepro.devices.subjects import BLOCKS, NETWORKS, STAGES, Subject, family
 from ensrepro.models.counting import parameters
 from ensrepro.models.edge import EdgeBlock
 from ensrepro.models.hybrid import build
@@ -22,8 +20,8 @@ TEACHER = "T T T T T T T T"
 OURS, OTHERS = family("restormer-edge"), family("uformer-mambair")
 
 
-def test_stages_have_the_glue_and_every_choice_of_all_pairs_once(tmp_path: Path):
-    found = subjects.groups(STAGES, OURS, 64, "denoise", tmp_path)
+def test_stages_have_the_glue_and_every_choice_of_all_pairs_once():
+    found = subjects.groups(STAGES, OURS, 64, "denoise")
     names = [one.name for group in found for one in group.subjects]
     # 8 teachers' stages, 22 surrogates of each of two pairs, and the glue
     assert len(names) == len(set(names)) == 8 + 2 * RESTORMER.n_surrogates + 1
@@ -69,11 +67,11 @@ def test_every_pair_but_the_control_is_measured_in_one_family():
         family("swin")
 
 
-def test_uformer_has_nine_stages_with_every_choice_and_five_levels(tmp_path: Path):
-    stages = subjects.groups(STAGES, OTHERS, 128, "denoise", tmp_path)
+def test_uformer_has_nine_stages_with_every_choice_and_five_levels():
+    stages = subjects.groups(STAGES, OTHERS, 128, "denoise")
     names = [one.name for group in stages for one in group.subjects]
     assert len(names) == len(set(names)) == 9 + UFORMER.n_surrogates + 1
-    blocks = subjects.groups(BLOCKS, OTHERS, 128, "denoise", tmp_path)
+    blocks = subjects.groups(BLOCKS, OTHERS, 128, "denoise")
     assert [[one.architecture for one in group.subjects] for group in blocks] == [
         ["uformer", "mambair"]
     ] * 5
@@ -83,23 +81,23 @@ def test_uformer_has_nine_stages_with_every_choice_and_five_levels(tmp_path: Pat
     assert (first.n_in, first.side) == (128, 8)
 
 
-def test_uformer_s_networks_are_those_that_its_own_notebook_found(tmp_path: Path):
-    page(tmp_path, "derain", "derain", "T T 4 2 6 T T T")
-    content = {"parameters": {"task": "denoise", "pair": "uformer-mambair"}}
-    content["headline"] = {"chosen": "1 T T 4 2 T T T 1"}
-    path = tmp_path / "denoise-uformer" / "10_uformer.manifest.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps(content))
-    found = subjects.groups(NETWORKS, OTHERS, 128, "denoise", tmp_path)
+def test_uformer_s_networks_are_those_that_were_found_for_it():
+    every = [
+        Found("restormer-mambair", "derain", "T T 4 2 6 T T T"),
+        Found("uformer-mambair", "denoise", "1 T T 4 2 T T T 1"),
+    ]
+    found = subjects.groups(NETWORKS, OTHERS, 128, "denoise", every)
     labels = [UFORMER.label(UFORMER.all_ssm), UFORMER.label(UFORMER.cheapest), "1 T T 4 2 T T T 1"]
     assert [g.subjects[1].architecture for g in found] == labels
     assert {g.subjects[0].architecture for g in found} == {"T T T T T T T T T"}
 
 
-def test_of_large_images_only_the_networks_that_matter_most_are_timed(tmp_path: Path):
-    page(tmp_path, "derain", "derain", "T T 4 2 6 T T T")
-    page(tmp_path, "denoise", "denoise", "T T 4 2 6 T T 2")
-    found = subjects.groups(NETWORKS, OURS, 512, "denoise", tmp_path)
+def test_of_large_images_only_the_networks_that_matter_most_are_timed():
+    every = [
+        Found("restormer-mambair", "derain", "T T 4 2 6 T T T"),
+        Found("restormer-mambair", "denoise", "T T 4 2 6 T T 2"),
+    ]
+    found = subjects.groups(NETWORKS, OURS, 512, "denoise", every)
     shallow = RESTORMER.label(RESTORMER.cheapest)
     assert [(g.subjects[1].pair, g.subjects[1].architecture) for g in found] == [
         ("restormer-mambair", shallow),
@@ -113,19 +111,14 @@ def test_the_teacher_has_nothing_beside_it():
     assert [one.pair for one in alone.subjects] == ["restormer-mambair"]
 
 
-def page(folder: Path, name: str, task: str, chosen: str, **parameters: str) -> None:
-    path = folder / name / "06_finetune.manifest.json"
-    path.parent.mkdir(parents=True)
-    content = {"parameters": {"task": task, **parameters}, "headline": {"chosen": chosen}}
-    path.write_text(json.dumps(content))
-
-
-def test_networks_are_each_beside_the_teacher_of_their_own_task(tmp_path: Path):
-    page(tmp_path, "derain", "derain", "T T 4 2 6 T T T")
-    page(tmp_path, "denoise-edge", "denoise", "2 2 2 2 2 2 2 T", pair="restormer-edge")
-    page(tmp_path, "denoise-uformer", "denoise", "T T T T T T T T T", pair="uformer-mambair")
-    page(tmp_path, "deblur", "deblur", TEACHER)  # which is the reference itself
-    found = subjects.groups(NETWORKS, OURS, 64, "denoise", tmp_path)
+def test_networks_are_each_beside_the_teacher_of_their_own_task():
+    every = [
+        Found("restormer-mambair", "derain", "T T 4 2 6 T T T"),
+        Found("restormer-edge", "denoise", "2 2 2 2 2 2 2 T"),
+        Found("uformer-mambair", "denoise", "T T T T T T T T T"),
+        Found("restormer-mambair", "deblur", TEACHER),  # which is the reference itself
+    ]
+    found = subjects.groups(NETWORKS, OURS, 64, "denoise", every)
     pairs = [(g.subjects[0].architecture, g.subjects[0].task, g.subjects[1].task) for g in found]
     assert set(pairs) == {(TEACHER, "denoise", "denoise"), (TEACHER, "derain", "derain")}
     hybrids = [
@@ -136,8 +129,8 @@ def test_networks_are_each_beside_the_teacher_of_their_own_task(tmp_path: Path):
     assert Found("restormer-edge", "denoise", "2 2 2 2 2 2 2 T") in hybrids
 
 
-def test_blocks_of_a_level_are_compared_with_restormers(tmp_path: Path):
-    found = subjects.groups(BLOCKS, OURS, 64, "denoise", tmp_path)
+def test_blocks_of_a_level_are_compared_with_restormers():
+    found = subjects.groups(BLOCKS, OURS, 64, "denoise")
     assert [group.name for group in found] == ["level_1", "level_2", "level_3", "level_4"]
     for group in found:
         families = [one.architecture for one in group.subjects]

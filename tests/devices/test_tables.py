@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device_records import network, put, shelf_store, stages, taking
+from device_records import MEASURED, network, put, shelf_store, stages, taking
 
 from ensrepro import landscape, paper, pareto
 from ensrepro.config import PAIRS
@@ -47,6 +47,21 @@ def test_a_stage_has_a_cell_for_each_depth_of_each_family(found):
     assert (rows["bottleneck"]["mambair_8"], rows["bottleneck"]["edge_8"]) == (320.0, 32.0)
     assert rows["encoder_1"]["mambair_8"] is None
     assert rows["encoder_1"]["edge_2"] == 8.0
+
+
+def test_sums_and_whole_networks_are_each_held_against_a_teacher_of_their_own_kind(tmp_path):
+    store = shelf_store(tmp_path)
+    put(store, "stages", stages())
+    teacher = taking(700.0, source=MEASURED)
+    put(store, "networks", [teacher], [network(EDGE.name, SHALLOW, 75.0, 700.0)])
+    found = shelf.take(store, "pixel-8")
+    table = stage_sums.stage_table(found, EDGE)
+    # 44 teacher's blocks of 10 ms, 16 edge blocks of 4 ms, glue of 7 ms; whole 75 of 700 ms
+    [row] = tables.additivity(found, table, EDGE)
+    assert (row["architecture"], row["sum"]) == (SHALLOW, pytest.approx(71 / 447))
+    assert row["whole"] == pytest.approx(75 / 700)
+    assert row["ratio"] == pytest.approx((71 / 447) / (75 / 700))
+    assert tables.additivity(found, table, MAMBAIR) == []
 
 
 def test_sentences_say_what_the_ratios_say(found):

@@ -83,7 +83,7 @@ def test_a_choice_without_its_hybrid_is_none():
 
 @pytest.mark.parametrize(
     ("pair", "notebook", "option"),
-    [(FIRST, "06_finetune", ""), (EDGE, "06_finetune", EDGE), (UFORMER, "10_uformer", UFORMER)],
+    [(FIRST, "06_finetune", ""), (EDGE, "14_edge", EDGE), (UFORMER, "10_uformer", UFORMER)],
 )
 def test_what_is_missing_is_told_with_what_makes_it(pair: str, notebook: str, option: str):
     with pytest.raises(artifacts.NotOnFileError) as caught:

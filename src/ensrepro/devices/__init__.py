@@ -1,5 +1,6 @@
 """Latency on devices: measured here in onnxruntime, or imported from where it was measured.
 
+    found       architectures that a search found and fine-tuning chose
     subjects    what is measured: blocks, choices of stages, whole networks
     memory      the most memory that one network takes, in a process of its own
     asking      what a measurement is of, and how long it takes

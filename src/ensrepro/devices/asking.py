@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from ensrepro.artifacts import RESULTS, Store
+from ensrepro.artifacts import Store
 from ensrepro.config import DEFAULT_PAIR
-from ensrepro.devices import subjects
+from ensrepro.devices import found, subjects
 from ensrepro.devices.subjects import BLOCKS, LARGE, NETWORKS, STAGES, Family, Group
 
 SIDES = {BLOCKS: (64, 128, 256, 512), STAGES: (256,), NETWORKS: (128, 256, 512)}
@@ -52,7 +51,7 @@ class Asked:
         """What is timed; networks are told, as they depend on what was found."""
         if self.group is not None:
             return [self.group]
-        return subjects.groups(self.what, self.family, self.side, self.task, Path())
+        return subjects.groups(self.what, self.family, self.side, self.task)
 
     @property
     def width_of(self) -> str:
@@ -76,9 +75,8 @@ def sides(what: str, profile: str, pair: str = DEFAULT_PAIR) -> tuple[int, ...]:
 
 def every(what: str, own: Asked) -> list[Asked]:
     """What is to be measured of a kind, at the side that `own` asks for."""
-    store = own.store
-    results = (store.fallback or store.root) / RESULTS / store.profile
-    wanted = subjects.groups(what, own.family, own.side, own.task, results)
     if what != NETWORKS:
         return [replace(own, what=what)]
+    of = own.family
+    wanted = subjects.groups(what, of, own.side, own.task, found.on_file(own.store, of.pairs))
     return [replace(own, what=what, group=group, task=group.subjects[0].task) for group in wanted]

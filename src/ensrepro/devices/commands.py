@@ -74,15 +74,15 @@ def measure(
 
 def write_networks(folder: Path, task: str, store: Store, pair: str = DEFAULT_PAIR) -> list[Path]:
     """The networks as ONNX files with random weights, to be measured elsewhere."""
-    from ensrepro.devices import subjects
+    from ensrepro.devices import found, subjects
     from ensrepro.export import Metadata, to_onnx
     from ensrepro.records import RANDOM
 
-    results = (store.fallback or store.root) / RESULTS / store.profile
     profile = "smoke" if store.profile == "smoke" else "paper"
     of = subjects.family(pair)
     written = {}
-    for group in subjects.groups(subjects.NETWORKS, of, 256, task, results):
+    every = found.on_file(store, of.pairs)
+    for group in subjects.groups(subjects.NETWORKS, of, 256, task, every):
         for one in group.subjects:
             if one.name in written:
                 continue

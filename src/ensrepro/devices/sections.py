@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ensrepro import artifacts, timing
+from ensrepro import artifacts, config, timing
 from ensrepro.config import Pair
 from ensrepro.devices import shelf, stage_sums, tables
 from ensrepro.devices.measuring import slug
@@ -96,7 +96,8 @@ def missing(found: Shelf, pair: Pair, threads: int) -> dict[str, str]:
         STAGES: reason(found, pair, threads),
         NETWORKS: "" if networks else f"{found.device} has no networks {on} {turns}",
     }
-    command = f"python -m ensrepro measure --threads {threads} --what"
+    of = "" if pair.name == config.DEFAULT_PAIR else f" --pair {pair.name}"
+    command = f"python -m ensrepro measure --threads {threads}{of} --what"
     return {
         kind: what and f"{what}; `{command} {kind}`, run on it, measures them."
         for kind, what in lacks.items()

@@ -8,17 +8,16 @@ resolution of its own level.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from ensrepro import config, costs
-from ensrepro.config import DEFAULT_PAIR, PAIRS, TASKS, Pair
+from ensrepro.config import PAIRS, TASKS, Pair
+from ensrepro.devices.found import Found
 from ensrepro.export import network
 from ensrepro.models.hybrid import Shape, build, network_shape
 from ensrepro.records import GLUE, NETWORK
@@ -26,7 +25,6 @@ from ensrepro.space import TEACHER, Space, Stage
 
 BLOCKS, STAGES, NETWORKS = "blocks", "stages", "networks"
 KINDS = (BLOCKS, STAGES, NETWORKS)
-CHOOSING = ("06_finetune", "10_uformer")  # notebooks whose headlines tell what they chose
 LEVEL = "level_"  # begins the part of a single block; the image itself is level 1
 LARGE = 512  # pixels a side from which on only the networks are timed that matter most
 
@@ -184,27 +182,6 @@ def stage_groups(of: Family, side: int, task: str) -> Iterator[Group]:
         yield Group(stage.name, tuple(Subject(p, task, stage.name, c, side) for p, c in choices))
 
 
-@dataclass(frozen=True)
-class Found:
-    """An architecture that a search found and fine-tuning chose."""
-
-    pair: str
-    task: str
-    architecture: str
-
-
-def found_on_file(folder: Path) -> list[Found]:
-    """What notebooks chose for each task and pair, from the results of a profile."""
-    found = []
-    for notebook in CHOOSING:
-        for path in sorted(folder.glob(f"*/{notebook}.manifest.json")):
-            content: Mapping[str, Mapping[str, str]] = json.loads(path.read_text("utf-8"))
-            asked = content["parameters"]
-            pair = asked.get("pair", DEFAULT_PAIR)
-            found.append(Found(pair, asked["task"], content["headline"]["chosen"]))
-    return found
-
-
 def wanted(of: Family, side: int, task: str, found: Iterable[Found]) -> list[Found]:
     """Networks to set beside the teacher: all surrogates, most and fewest blocks; and the found.
 
@@ -233,13 +210,13 @@ def network_groups(of: Family, side: int, task: str, found: Iterable[Found]) -> 
         yield network_group(one.pair, one.task, one.architecture, side)
 
 
-def groups(kind: str, of: Family, side: int, task: str, folder: Path) -> list[Group]:
-    """All groups of a kind; found architectures are looked up in `folder`, a profile's results."""
+def groups(kind: str, of: Family, side: int, task: str, found: Iterable[Found] = ()) -> list[Group]:
+    """All groups of a kind; of `found` architectures, those that are the family's are networks."""
     of.check(side)
     if kind == BLOCKS:
         return list(block_groups(of, side, task))
     if kind == STAGES:
         return list(stage_groups(of, side, task))
     if kind == NETWORKS:
-        return list(network_groups(of, side, task, found_on_file(folder)))
+        return list(network_groups(of, side, task, found))
     raise ValueError(f"what is {kind!r}; expected one of {', '.join(KINDS)}")

@@ -19,7 +19,7 @@ from ensrepro import config, landscape, paper, pareto
 from ensrepro.config import DEFAULT_PAIR, PAIRS, Pair
 from ensrepro.devices import subjects
 from ensrepro.devices.shelf import Shelf
-from ensrepro.devices.stage_sums import StageTable, sums
+from ensrepro.devices.stage_sums import StageTable, Whole, sums
 from ensrepro.devices.whole import FEWEST
 from ensrepro.records import NETWORK
 from ensrepro.space import RESTORMER
@@ -149,16 +149,18 @@ def finding(rows: Sequence[Mapping[str, Any]], family: str, what: str) -> str:
 
 
 def additivity(found: Shelf, table: StageTable, pair: Pair) -> list[Row]:
-    """Networks that were timed whole: label, sum of their parts, whole, and sum over whole."""
-    return [
-        {
-            "architecture": one.label,
-            "sum_ms": one.sum_ms,
-            "whole_ms": one.whole_ms,
-            "ratio": one.sum_ms / one.whole_ms,
-        }
-        for one in sums(found, table, pair)
-    ]
+    """Hybrids that were timed whole: label, both latencies, and by how much the sum is off.
+
+    Each latency is a share of the teacher's of its own kind, since the parts and the whole networks
+    were timed minutes apart; `ratio` is the sum's share over that of the whole.
+    """
+    teacher, *hybrids = sums(found, table, pair) or [Whole("", 1.0, 1.0)]
+    rows = []
+    for one in hybrids:
+        parts, whole = one.sum_ms / teacher.sum_ms, one.whole_ms / teacher.whole_ms
+        own = {"sum": parts, "whole": whole, "ratio": parts / whole}
+        rows.append({"architecture": one.label, **own})
+    return rows
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ensrepro.pages import NOTEBOOK
 from ensrepro.pipeline import Run
 from ensrepro.results.places import ALL_SSM, COUNTERPARTS, HYBRID, LONGER
 from ensrepro.results.rows import Kind, Measured, Row, Source
+from ensrepro.seeds import Against, against
 from ensrepro.steps import finetune
 from ensrepro.steps.finetune import Finetuned
 
@@ -49,28 +50,6 @@ def photos(profile: str) -> str:
 def average(rows: TestRows, metric: str) -> float:
     """The mean over photos."""
     return mean(row[metric] for row in rows)
-
-
-class Against(NamedTuple):
-    """What a network changes against a reference, by seed or draw, and how many the latter has."""
-
-    reference: str
-    changes: Sequence[float]
-    n_reference: int
-
-
-def against(
-    reference: str, ours: Mapping[int, float], theirs: Mapping[int, float]
-) -> Against:
-    """Values by seed, held against each other: seed by seed if several seeds are of both.
-
-    Else each of ours against the mean of theirs.
-    """
-    both = [seed for seed in ours if seed in theirs]
-    if len(both) > 1:
-        return Against(reference, [ours[seed] - theirs[seed] for seed in both], len(both))
-    base = mean(theirs.values())
-    return Against(reference, [value - base for value in ours.values()], len(theirs))
 
 
 def change(found: Against, source: Source, unit: str) -> Measured:

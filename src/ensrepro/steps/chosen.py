@@ -13,15 +13,18 @@ from pathlib import Path
 
 from ensrepro import artifacts, pages
 from ensrepro.artifacts import NotOnFileError
-from ensrepro.config import UFORMER_PAIR
+from ensrepro.config import EDGE_PAIR, UFORMER_PAIR
 from ensrepro.models.hybrid import UNet
 from ensrepro.space import Architecture
 from ensrepro.steps import finetune
 from ensrepro.steps.context import Context
 from ensrepro.steps.finetune import Job
 
-# The notebooks that choose, the first that is on file decides: that of table 6 sees latencies.
-CHOOSING: Mapping[str, tuple[str, ...]] = {UFORMER_PAIR: ("10_uformer", "06_finetune")}
+# The notebooks that choose. The first that is on file decides: it sees latencies, or more networks.
+CHOOSING: Mapping[str, tuple[str, ...]] = {
+    UFORMER_PAIR: ("10_uformer", "06_finetune"),
+    EDGE_PAIR: ("14_edge", "06_finetune"),
+}
 OF_OTHERS = ("06_finetune",)
 SEED = 0  # candidates are compared with it
 
