@@ -81,6 +81,7 @@ bench: setup ## print speed and memory as ratios measured in one run
 	@'$(PY)' benchmarks/export.py
 	@'$(PY)' benchmarks/edge.py
 	@'$(PY)' benchmarks/restoring.py
+	@'$(PY)' benchmarks/precision.py
 
 lint: setup ## check style and formatting
 	@'$(PY)' -m ruff check .

@@ -98,3 +98,12 @@ def test_the_table_tells_the_worst_photo_and_the_mean_gain(extension):
         "gain": pytest.approx(-0.05),
     }
     assert (second["side"], second["n"]) == (128, 1)
+
+
+def test_forms_are_named_with_what_they_cost_and_save(extension):
+    row = {"network": "teacher", "architecture": "T", "mib": 2.0, "change": -0.1, "lowest": -0.2}
+    rows = [row | {"form": "int8", "ratio": 1.2, "low": 1.1, "high": 1.3}]
+    under = {"resolution": "256x256", "threads": 1, "runtime": "r", "version": "1", "cpu": "c"}
+    told = extension.precision_text({"conditions": under, "rounds": 10, "rows": rows})
+    assert "| teacher | int8 | 2.0 | -0.10 | -0.20 | 1.20 | 1.10 | 1.30 |" in told
+    assert "256x256 pixels, threads 1, r 1, c" in told

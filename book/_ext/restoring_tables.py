@@ -1,7 +1,7 @@
-"""Sphinx extension: what tiles cost, from the manifest of the task that the book shows.
+"""Sphinx extension: what tiles and fewer bits cost, from manifests of the task that the book shows.
 
-The directive `tile-differences` tabulates `results/<profile>/<task>/tiling.json`; it says so where
-there is none.
+The directive `tile-differences` tabulates `results/<profile>/<task>/tiling.json`, `precisions` the
+`precision.json` beside it; each says so where there is none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,17 @@ COLUMNS = (
     Column("gain", "mean PSNR gained by tiles (dB)", "+.2f"),
 )
 
+FORMS = (
+    Column("network", "network"),
+    Column("form", "arithmetic"),
+    Column("mib", "file (MiB)", ".1f"),
+    Column("change", "PSNR, mean (dB)", "+.2f"),
+    Column("lowest", "PSNR, worst photo (dB)", "+.2f"),
+    Column("ratio", "latency", ".2f"),
+    Column("low", "from", ".2f"),
+    Column("high", "to", ".2f"),
+)
+
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row a network and side: the worst of its photos, and the mean gain."""
@@ -44,19 +55,57 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-class TileDifferences(Table):
-    """Photos restored in tiles beside the same photos restored whole."""
+def precision_text(result: Mapping[str, Any]) -> str:
+    """A row a network and form, and under which conditions the ratios were taken."""
+    under = result["conditions"]
+    where = (
+        f"{under['resolution']} pixels, threads {under['threads']}, {under['runtime']} "
+        f"{under['version']}, {under['cpu']}"
+    )
+    return (
+        f"{markdown(result['rows'], FORMS)}\n\nLatency in multiples of that of float32, in "
+        f"alternation, {result['rounds']} rounds; the range encloses eight of ten: {where}."
+    )
+
+
+class Measured(Table):
+    """What a manifest of the shown task says; `step` is its name."""
+
+    step = ""
+
+    def told(self, result: Mapping[str, Any]) -> str:
+        """A result in words."""
+        raise TypeError("a table of a manifest says what it shows of it")
 
     def table(self) -> str:
         shown = self.config.ensrepro_profile, self.config.ensrepro_task
-        path = Path(self.env.srcdir).parent.joinpath("results", *shown, "tiling.json")
+        path = Path(self.env.srcdir).parent.joinpath("results", *shown, f"{self.step}.json")
         if not path.exists():
             return "*Not measured yet for this task and profile.*"
         self.env.note_dependency(str(path))
-        return markdown(summary(json.loads(path.read_text("utf-8"))["result"]["rows"]), COLUMNS)
+        return self.told(json.loads(path.read_text("utf-8"))["result"])
+
+
+class TileDifferences(Measured):
+    """Photos restored in tiles beside the same photos restored whole."""
+
+    step = "tiling"
+
+    def told(self, result: Mapping[str, Any]) -> str:
+        return markdown(summary(result["rows"]), COLUMNS)
+
+
+class Precisions(Measured):
+    """Networks in fewer bits beside the same in float32."""
+
+    step = "precision"
+
+    def told(self, result: Mapping[str, Any]) -> str:
+        return precision_text(result)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Entry point of Sphinx."""
     app.add_directive("tile-differences", TileDifferences)
+    app.add_directive("precisions", Precisions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

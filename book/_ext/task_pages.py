@@ -3,7 +3,7 @@
 The book tells the method on one task. For each of the others in `ensrepro_other_tasks` it shows the
 notebooks in PAGES as they ran there: the same words and code, that task as the parameter, and no
 exercises, which are on the first task's page. They are staged in the git-ignored `book/tasks/` when
-there is an executed copy in `results/<profile>/<task>/`.
+there is an executed copy in the results of that task.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-PAGES = ("03_distillation", "04_search", "05_knee", "06_finetune")
+PAGES = ("03_distillation", "04_search", "05_knee", "06_finetune", "14_edge")
 STAGED = "tasks"
 EXERCISES = "## Exercises"
 LINK_HERE, LINK_THERE = "](", "](../notebooks/"  # to another notebook
@@ -69,11 +69,13 @@ def stage(app: Sphinx, config: Config) -> None:
     written = set()
     for task in config.ensrepro_other_tasks:
         for name in PAGES:
-            result = root / "results" / config.ensrepro_profile / task / f"{name}.ipynb"
             source = root / "notebooks" / f"{name}.ipynb"
-            if not result.exists() or not source.exists():
-                continue
             shown = {"profile": config.ensrepro_profile, "task": task}
+            if not source.exists():
+                continue
+            result = ensrepro_book.result_of(root, source, shown)
+            if not result.exists():
+                continue
             page = ensrepro_book.page_of(source, result, shown, complete=True)
             page = shortened(with_task(page, task, config.ensrepro_task), task, names)
             target = folder / f"{name_of(task, name)}.ipynb"

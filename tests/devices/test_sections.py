@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,15 @@ def test_it_says_whether_the_device_is_this_machine(cpu, is_own, tmp_path, monke
     told = sections.origin(of(tmp_path, networks=([taking(9.0)],)))
     assert told.startswith("Device: `pixel-8`")
     assert ("**not** the machine that this notebook ran on, `xeon`" in told) is not is_own
+
+
+def test_a_busy_machine_is_told_where_it_concerns_the_threads(tmp_path: Path):
+    store = shelf_store(tmp_path)
+    name = "stages-restormer-denoise-256-t1-onnxruntime-1.20.0"
+    put(store, name, stages(), is_quiet=False)
+    put(store, name.replace("t1", "t2"), [replace(one, threads=2) for one in stages()])
+    found = shelf.take(store, "pixel-8")
+    assert f"**The machine was not quiet** for {name}" in sections.described(found, 1)
+    assert "No series is marked as taken on a busy machine" in sections.described(found, 2)
+    assert sections.circumstances(found, 1)["noisy"] == [name]
+    assert sections.circumstances(found, 2)["noisy"] == []

@@ -39,6 +39,11 @@ def under(conditions: Conditions | None) -> str:
     )
 
 
+def noisy_on(found: Shelf, threads: int) -> list[str]:
+    """The manifests of so many threads that were taken on a busy machine (`measuring.stem`)."""
+    return [name for name in found.noisy if f"-t{threads}-" in name]
+
+
 def described(found: Shelf, threads: int) -> str:
     """How the records on so many threads were taken; or that there are none."""
     own = [record for record in found.records if record.threads == threads]
@@ -56,7 +61,7 @@ def described(found: Shelf, threads: int) -> str:
             f"The last runs of a series took {min(drifts):.2f} to {max(drifts):.2f} times as long "
             "as its first."
         )
-    noisy = ", ".join(found.noisy)
+    noisy = ", ".join(noisy_on(found, threads))
     sentences.append(
         f"**The machine was not quiet** for {noisy}: do not quote milliseconds."
         if noisy
@@ -73,7 +78,7 @@ def circumstances(found: Shelf, threads: int) -> dict[str, Any]:
         "device": found.records[0].device,
         "runtime": "; ".join(runtimes) or timing.UNKNOWN,
         "threads": threads,
-        "noisy": found.noisy,
+        "noisy": noisy_on(found, threads),
     }
 
 
