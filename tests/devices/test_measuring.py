@@ -88,7 +88,7 @@ def test_an_effort_that_changed_starts_anew(
 
     with pytest.raises(KeyboardInterrupt):
         measuring.get(asked(tmp_path), killed)
-    monkeypatch.setattr(asking, "SMOKE_EFFORT", asking.Effort(3, 0.0))
+    monkeypatch.setattr(asking, "SMOKE_EFFORT", asking.Effort(3, 0.0, warm_up=1))
     result = measuring.get(asked(tmp_path))
     assert two_levels == ["level_3", "level_3", "level_4"]
     assert {row["n"] for row in result.records} == {3}

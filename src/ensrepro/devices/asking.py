@@ -15,15 +15,19 @@ SMOKE, SMOKE_SIDE = "smoke", 32
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a group is timed: at least so many rounds, and seconds of all subjects together."""
+    """How long a group is timed: at least so many rounds, and seconds of all subjects together.
+
+    The first runs of a session make its memory grow, and took up to 4 times as long as later ones;
+    after two or three none did. So many are not counted.
+    """
 
     rounds: int
     seconds: float
-    warm_up: int = 1
+    warm_up: int
 
 
-EFFORT, SMOKE_EFFORT = Effort(10, 3.0), Effort(2, 0.0)
-LARGE_EFFORT = Effort(3, 0.0)  # of networks on large images, whose runs take minutes
+EFFORT, SMOKE_EFFORT = Effort(10, 3.0, warm_up=3), Effort(2, 0.0, warm_up=1)
+LARGE_EFFORT = Effort(3, 0.0, warm_up=2)  # of networks on large images, whose runs take minutes
 
 
 @dataclass(frozen=True)

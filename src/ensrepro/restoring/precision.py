@@ -94,7 +94,7 @@ def timed(trained: Trained, under: Conditions, width_of: str) -> timing.Alternat
     for form in FORMS:
         session = inference_session(converted(model, form, shown).SerializeToString(), 1)
         runs[form] = partial(session.run, [OUTPUT], {INPUT: image})
-    return timing.alternate(runs, min_rounds=ROUNDS, min_seconds=0.0, warm_up=1, under=under)
+    return timing.alternate(runs, min_rounds=ROUNDS, min_seconds=0.0, warm_up=3, under=under)
 
 
 def make(
