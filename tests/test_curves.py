@@ -39,7 +39,8 @@ def made() -> Curve:
 @pytest.fixture
 def table() -> SimpleNamespace:
     shares = {RESTORMER.index(FAST): 0.2, RESTORMER.index(DEAR): 0.5}
-    return SimpleNamespace(share=shares.__getitem__)
+    parts = {(stage.name, 0): 10.0 for stage in RESTORMER.stages} | {("glue", 0): 20.0}
+    return SimpleNamespace(share=shares.__getitem__, parts=parts, latency_ms=[100.0])
 
 
 @pytest.fixture
@@ -71,9 +72,16 @@ def test_a_fast_hybrid_is_as_many_times_as_fast_as_its_rounds_say(made, table, r
     row = curves.fast_row(run, made, table)
     assert (row["times"], row["low"], row["high"]) == (4.0, 2.5, 5.0)
     assert row["stages"] == "2 2 2 2 2 2 2 2"
+    assert row["most_times"] == 5.0  # of 100 ms the 20 of the glue are left
     # seed by seed: 30.0 beside 30.0, and 30.4 beside 30.5
     assert (row["least"], row["most"]) == (pytest.approx(-0.1), pytest.approx(0.0))
     assert (row["n"], row["n_longer"]) == (2, 2)
+
+
+def test_what_is_kept_of_the_teacher_bounds_the_speed(table):
+    half = RESTORMER.labeled("T T T T 2 2 2 2")
+    assert curves.kept(half, RESTORMER, table) == pytest.approx(0.6)  # 4 x 10 ms, 20 of the glue
+    assert curves.kept(RESTORMER.teacher, RESTORMER, table) == pytest.approx(1.0)
 
 
 def test_a_task_without_a_fast_hybrid_has_a_row_that_says_so(made, table, run):

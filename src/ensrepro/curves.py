@@ -14,18 +14,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensrepro import config
+from ensrepro import config, costs
 from ensrepro.across import with_seeds
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import PAIRS
 from ensrepro.devices.stage_sums import StageTable
 from ensrepro.pipeline import Run, jobs_of
 from ensrepro.seeds import against
-from ensrepro.space import Architecture, penalty
+from ensrepro.space import TEACHER, Architecture, Space, penalty
 from ensrepro.steps import curve, finetune, knee
 from ensrepro.steps.finetune import Finetuned
 
 LOSS_DB = 0.1  # what a fast hybrid may lose on the validation crops
+FAST = (  # what a row says of one
+    *("stages", "change", "least", "most", "n", "n_longer"),
+    *("times", "low", "high", "most_times", "raced"),
+)
 
 
 @dataclass(frozen=True)
@@ -145,14 +149,27 @@ def points(run: Run, made: Curve, table: StageTable) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["share"])
 
 
+def kept(architecture: Architecture, space: Space, table: StageTable) -> float:
+    """Share of the teacher's latency that stays: its stages that were not swapped, and the glue."""
+    left = sum(
+        table.parts[stage.name, TEACHER]
+        for stage, choice in zip(space.stages, architecture, strict=True)
+        if choice == TEACHER
+    )
+    return float((left + table.parts[costs.GLUE, 0]) / table.latency_ms[0])
+
+
 def fast_row(run: Run, made: Curve, table: StageTable) -> dict[str, Any]:
     """The fast hybrid of a task: stages, change on the test photos, and how fast it is whole.
 
     `times` is how many times as fast as its teacher, by rounds in alternation; `low` and `high`
-    enclose eight rounds of ten. Where no network loses little enough, all is None but the task.
+    enclose eight rounds of ten. `most_times` is how fast it would be if its surrogates took no
+    time (`kept`). Where no network loses little enough, all is None but the task.
     """
     row: dict[str, Any] = dict.fromkeys(("stages", "change", "least", "most", "times", "low"))
-    row |= dict.fromkeys(("high", "n", "n_longer", "raced")) | {"task": run.ctx.task.name}
+    row |= dict.fromkeys(("high", "n", "n_longer", "raced", "most_times")) | {
+        "task": run.ctx.task.name
+    }
     if not made.fast:
         return row
     architecture = run.ctx.space.architecture(made.fast[0].result.architecture)
@@ -161,6 +178,7 @@ def fast_row(run: Run, made: Curve, table: StageTable) -> dict[str, Any]:
     row |= {"stages": run.ctx.space.label(architecture), "raced": raced.row()}
     row |= {"change": found.mean, "least": found.low, "most": found.high}
     row |= {"n": found.n, "n_longer": found.n_longer}
+    row |= {"most_times": 1 / kept(architecture, run.ctx.space, table)}
     return row | {"times": 1 / ratio.median, "low": 1 / ratio.high, "high": 1 / ratio.low}
 
 
