@@ -70,6 +70,7 @@ ORDER = (
         "seeds",
         "across",
         "curves",
+        "fast",
         "sharing",
         "sharing_commands",
         "reproduce",

@@ -38,10 +38,9 @@ pair = "restormer-edge"  # held against the paper's pair
 device = ""  # whose latencies: a device on file; here: this machine, measured now; empty: one on file
 
 # %%
-from ensrepro import across, curves, pipeline
+from ensrepro import across, curves, data, distill, erf, fast, pipeline
 from ensrepro.config import CONTROL, DEFAULT_PAIR
-from ensrepro.devices import sections, stage_sums
-from ensrepro.devices.tables import published_rows
+from ensrepro.devices import sections, stage_sums, tables
 from ensrepro.figures import curves as figures
 from ensrepro.tables import Column, say, show
 
@@ -78,17 +77,32 @@ for other, label in ((DEFAULT_PAIR, "MambaIR's"), (CONTROL, "those without a sta
     say(f"Of {len(rows)} edge surrogates {less} cost less PSNR than {label}; the difference is {min(gaps):+.3f} to {max(gaps):+.3f} dB, {sum(gaps) / len(gaps):+.3f} dB in the mean.")
 
 # %% [markdown]
-# ## The curve
-#
-# The same search as in [notebook 4](04_search.ipynb) with this pool. Fine-tuned are the five candidates near the knee, the network of surrogates only, and four more along the front, down to the
-# cheapest one: how much of a large drop comes back is seen only there. Of the paper's pair the networks of [notebook 6](06_finetune.ipynb) stand beside them. Latencies are sums of
-# measured stages, shares of the teacher's.
+# How far does a distilled stage see? As in [notebook 2](02_erf.ipynb), from the gradient of the center pixel, for the first stage of the second level.
 
 # %%
-ours, theirs = curves.curve_of(run), curves.curve_of(paper, is_whole=False)
-tables = {one.ctx.pair.name: stage_sums.stage_table(run.staged, one.ctx.pair, task=task) for one in (run, paper)}
-table = tables[pair]
-points = curves.points(run, ours, table) + curves.points(paper, theirs, tables[DEFAULT_PAIR])
+stage, depth = "encoder_2", 2
+images = data.to_tensor([crop.degraded for crop in run.ctx.validation])
+inputs = distill.stage_io(run.teacher.net, images)[stage].inputs
+modules = {"teacher": run.teacher.net.stages[stage]}
+modules |= {names[one.ctx.pair.name]: one.pool.surrogates[stage, depth] for one in (paper, run, control)}
+rows = [{"stage": name, **erf.width(erf.receptive_field(module, inputs))._asdict()} for name, module in modules.items()]
+columns = [Column("stage", stage), Column("radius_50", "radius of 50 % (px)", ".1f"), Column("radius_90", "radius of 90 % (px)", ".1f"),
+           Column("effective_pixels", "effective pixels", ".0f")]
+show(rows, columns, f"Width of the receptive field of {stage}, distilled surrogates of {depth} blocks, at the stage's own resolution, over {len(images)} validation crops.")
+
+# %% [markdown]
+# ## The curve
+#
+# Two searches of this pool: that of [notebook 4](04_search.ipynb), and one that minimizes milliseconds in place of the penalty, as in [notebook 9](09_latency.ipynb), since the penalty
+# charges a block of the bottleneck as much as one at full resolution. Fine-tuned are the five candidates near the knee of the first, the network of surrogates only, and four
+# along the front of each, down to the cheapest and the fastest: how much of a large drop comes back is seen only there. Of the paper's pair the networks of
+# [notebook 6](06_finetune.ipynb) stand beside them; further along its front they would be slower still. Latencies are sums of measured stages, shares of the teacher's.
+
+# %%
+stages = {one.ctx.pair.name: stage_sums.stage_table(run.staged, one.ctx.pair, task=task) for one in (run, paper)}
+table = stages[pair]
+ours, theirs = curves.curve_of(run, table), curves.curve_of(paper)
+points = curves.points(run, ours, table) + curves.points(paper, theirs, stages[DEFAULT_PAIR])
 run.show(
     figures.speed(points, {pair: "edge", DEFAULT_PAIR: "mambair"}, curves.LOSS_DB),
     "curve",
@@ -99,8 +113,8 @@ say(sections.origin(run.staged) + table.remark(task))
 
 # %%
 columns = [
-    Column("pair", "pair"), Column("stages", space.heading), Column("times", "times as fast", ".2f"),
-    Column("before", "before (dB)", "+.2f"), Column("after", "after (dB)", "+.2f"), Column("change", "test (dB)", "+.2f"), Column("n", "seeds", "d"),
+    Column("pair", "pair"), Column("stages", space.heading), Column("times", "times as fast", ".2f"), Column("before", "before (dB)", "+.2f"),
+    Column("after", "after (dB)", "+.2f"), Column("change", "test (dB)", "+.2f"), Column("as_it_was", "test, teacher as it was (dB)", "+.2f"), Column("n", "seeds", "d"),
 ]
 rows = [{**row, "times": 1 / row["share"]} for row in points]
 show(rows, columns, f"Against the teacher trained as long: validation crops before and after fine-tuning, then the test photos. Speed: {sections.under(table.conditions)}.")
@@ -108,56 +122,53 @@ show(rows, columns, f"Against the teacher trained as long: validation crops befo
 # %%
 beaten = curves.dominated(points, DEFAULT_PAIR, pair)
 n_theirs = sum(row["pair"] == DEFAULT_PAIR for row in points)
-say(f"Of the {n_theirs} MambaIR hybrids {beaten} have an edge hybrid beside them that is faster and, on the test photos, no worse.")
+extra = [curves.tested(one) - ours.base for one in ours.longer]
+say(
+    f"* Of the {n_theirs} MambaIR hybrids {beaten} have an edge hybrid beside them that is faster and, on the test photos, no worse.\n"
+    f"* The extra steps alone take the teacher to {min(extra):+.2f} to {max(extra):+.2f} dB on the test photos over its seeds. It was trained as long as a hybrid, so it is the fair "
+    "reference; where they did it no good, a hybrid may seem to gain."
+)
 
 # %% [markdown]
 # ## How fast at a small loss
 #
-# For every task whose pool of edge surrogates is on file: the cheapest of the fine-tuned networks that loses at most a tenth of a decibel on the validation crops, fine-tuned with further seeds, judged on
-# the test photos against the teacher with the same extra steps, and timed whole, in alternation with its teacher, at the paper's width. The weights of the timed network are random: the trained one is its narrow twin.
+# For every task whose pool of edge surrogates is on file: the fastest of the fine-tuned networks that loses at most a tenth of a decibel on the validation crops, in the mean over
+# its seeds. It is judged on the test photos against the teacher with the same extra steps, and timed whole, in alternation with its teacher, at the paper's width. The
+# weights of the timed network are random: the trained one is its narrow twin. Validation crops are few and small, test photos are whole: a network can stand well on the one and not on the other.
 
 # %%
 runs = {task: run} | {name: one for name, one in across.with_pool(across.with_teacher(run)).items() if name != task}
-made = {name: ours if name == task else curves.on_file(one) for name, one in runs.items()}
-fast = [curves.fast_row(runs[name], one, stage_sums.stage_table(run.staged, run.ctx.pair, task=name)) for name, one in made.items() if one]
+timed = {name: stage_sums.stage_table(run.staged, run.ctx.pair, task=name) for name in runs}
+made = {name: ours if name == task else curves.on_file(one, timed[name]) for name, one in runs.items()}
+found = [fast.row(one, made[name], timed[name]) for name, one in runs.items()]
 columns = [
-    Column("task", "task"), Column("stages", space.heading), Column("times", "times as fast", ".2f"), Column("low", "from", ".2f"), Column("high", "to", ".2f"),
-    Column("change", "test (dB)", "+.2f"), Column("least", "lowest", "+.2f"), Column("most", "highest", "+.2f"), Column("n", "seeds", "d"), Column("n_longer", "of the teacher", "d"),
+    Column("task", "task"), Column("stages", space.heading), Column("times", "times as fast", ".2f"), Column("low", "from", ".2f"), Column("high", "to", ".2f"), Column("times_2", "on 2 threads", ".2f"),
+    Column("change", "test (dB)", "+.2f"), Column("least", "lowest", "+.2f"), Column("most", "highest", "+.2f"), Column("as_it_was", "teacher as it was (dB)", "+.2f"),
+    Column("n", "seeds", "d"), Column("n_longer", "of the teacher", "d"),
 ]
-show(fast, columns, f"The cheapest hybrid within {curves.LOSS_DB:g} dB on the validation crops (n/a: none). The range of a speed encloses eight rounds of ten.")
-noisy = [row["task"] for row in fast if row["raced"] and row["raced"]["is_noisy"]]
+show(found, columns, f"The fastest hybrid within {curves.LOSS_DB:g} dB on the validation crops (n/a: none). The range of a speed encloses eight rounds of ten.")
+noisy = [row["task"] for row in found if row["raced"] and row["raced"]["is_noisy"]]
 say(f"**The machine was not quiet** for {', '.join(noisy)}: these speeds are rough." if noisy else "")
 
 # %%
-paper_best = max(1 / row["ratio"] for row in published_rows())
-goals = {5.0: "our aim, on two tasks at least", paper_best: "the paper's best on a phone, on every task"}
-for times, what in goals.items():
-    met = [row["task"] for row in fast if row["times"] is not None and row["times"] >= times and row["change"] >= -curves.LOSS_DB]
-    say(f"* {times:.1f} times as fast at no more than {curves.LOSS_DB:g} dB, {what}: {len(met)} of {len(fast)} tasks ({', '.join(met) or 'none'}).")
-
-# %%
-short = [row for row in fast if row["times"] is not None and row["times"] < paper_best]
-say("\n".join(
-    f"* {row['task']} falls short of {paper_best:.1f} by a factor of {paper_best / row['times']:.1f}. What it keeps of its teacher bounds it: with surrogates that took no time at all "
-    f"it would be {row['most_times']:.1f} times as fast. More could not be swapped for {curves.LOSS_DB:g} dB." for row in short
-))
+paper_best = max(1 / row["ratio"] for row in tables.published_rows())
+aims = [fast.aim(found, 5.0, "our aim on two tasks at least"), fast.aim(found, paper_best, "the paper's best on a phone, our aim on every task")]
+blocks = {n: fast.blocks(tables.block_rows(run.staged, n), run.ctx.pair.efficient, table.side, n) for n in (1, 2)}
+say("\n".join(f"* {line}" for line in [*aims, *fast.shortfalls(found, paper_best), *blocks.values()]))
 
 # %% [markdown]
 # ## Is it the state?
 #
-# The fast hybrid of this task once more, from surrogates that have no state, fine-tuned with the same seeds.
+# The fast hybrid of this task once more (the chosen one, if none is fast enough), from surrogates that have no state, fine-tuned with the same seeds.
 
 # %%
-if ours.fast:
-    architecture = space.architecture(ours.fast[0].result.architecture)
-    changes = {name: curves.change(seeds, ours.longer) for name, seeds in (("with a state", ours.fast), ("without", curves.same(control, architecture)))}
-    rows = [{"name": name, **one._asdict()} for name, one in changes.items()]
-    columns = [Column("name", "edge blocks"), Column("mean", "test (dB)", "+.2f"), Column("low", "lowest", "+.2f"),
-               Column("high", "highest", "+.2f"), Column("n", "seeds", "d")]
-    show(rows, columns, f"{space.label(architecture)}, against the teacher trained as long, on the test photos.")
-    say(curves.verdict(*changes.values()))
-else:
-    say("No network of this task is that close to its teacher, so there is none to compare.")
+seeds = ours.fast or ours.chosen
+architecture = space.architecture(seeds[0].result.architecture)
+changes = {name: curves.change(own, ours.longer) for name, own in (("with a state", seeds), ("without", curves.same(control, architecture)))}
+rows = [{"name": name, **one._asdict()} for name, one in changes.items()]
+columns = [Column("name", "edge blocks"), Column("mean", "test (dB)", "+.2f"), Column("low", "lowest", "+.2f"), Column("high", "highest", "+.2f"), Column("n", "seeds", "d")]
+show(rows, columns, f"{space.label(architecture)}, against the teacher trained as long, on the test photos.")
+say(curves.verdict(*changes.values()))
 
 # %% [markdown]
 # What a network of this width restores from patches of this size is mostly local. A result for or against the state is one for these tasks at this scale; [the page of the
@@ -168,46 +179,44 @@ else:
 # ```{exercise}
 # :label: ex-edge-front
 #
-# The networks along the front were chosen by the penalty, which counts blocks. Choose them by the measured latency instead, with `curve.spread` over `table.latency_ms` of the front, and
-# compare: which stage does the clock swap first that the penalty does not?
+# The candidates near the knee were chosen by the penalty, which counts blocks, the others by measured milliseconds. Which stages does the clock swap that the penalty leaves to the
+# teacher, and the other way round? Compare the two fronts.
 # ```
 #
 # ```{solution} ex-edge-front
 # :class: dropdown
 #
 #     from ensrepro.steps import curve
-#     found = run.search()
-#     front = [found.architectures[row] for row in found.front]
-#     picked = curve.spread([table.latency_ms[n] for n in front], table.latency_ms[0], curve.N_ALONG)
-#     print([space.label(space.architecture(front[i])) for i in picked])
-#     print([space.label(one) for one in curve.along(run.ctx, found)])
+#     for name, result in (("penalty", run.search()), ("clock", run.search(penalty_table="latency", device=table))):
+#         print(name, [space.label(one) for one in curve.along(run.ctx, result)])
 #
-# A block at full resolution takes much longer than one in the bottleneck, and the penalty charges both alike. The clock begins with the outer stages.
+# A block at full resolution takes much longer than one in the bottleneck, and the penalty charges both alike. What a swap saves in milliseconds is in `table.parts`.
 # ```
 #
 # ```{exercise}
 # :label: ex-edge-steps
 #
-# The whole advantage was bought with blocks that are cheaper, not with fewer of them. Which speed would the all-SSM network of MambaIR blocks need per block to be as fast as that of edge
-# blocks? Read it from `table.parts` of the two pairs, stage by stage.
+# How much of the speed is due to blocks that are cheaper, and how much to fewer of them? Compare, stage by stage, the teacher, as many edge blocks as it has, and two of them. Which
+# speed would a MambaIR block need to do the same?
 # ```
 #
 # ```{solution} ex-edge-steps
 # :class: dropdown
 #
 #     for stage in space.stages:
-#         ours_ms, theirs_ms = (tables[name].parts[stage.name, 1] for name in (pair, DEFAULT_PAIR))
-#         print(stage.name, f"{theirs_ms / ours_ms:.1f}")
+#         teacher_ms = table.parts[stage.name, 0]
+#         many, few = (table.parts[stage.name, choice] for choice in (1, len(stage.depths)))
+#         mambair = stages[DEFAULT_PAIR].parts[stage.name, 1]
+#         print(f"{stage.name}: {stage.depths[0]} edge blocks {teacher_ms / many:.1f} x, {stage.depths[-1]} {teacher_ms / few:.1f} x, MambaIR behind by {mambair / many:.1f} x")
 #
-# By so much a fused scan would have to be faster than the loop that stock operators make of it.
+# The teacher's stage and the first choice of most stages have as many blocks: that column is what cheaper blocks buy. The rest is bought with depth, and paid in PSNR.
 # ```
 
 # %%
-best = (ours.fast or ours.chosen)[0].result.architecture
 run.finish(
     {
-        "chosen": space.label(space.architecture(best)),
-        "fast": {row["task"]: {key: row[key] for key in curves.FAST} for row in fast},
+        "chosen": space.label(space.architecture(ours.chosen[0].result.architecture)),
+        "fast": {row["task"]: {key: row[key] for key in fast.KEYS} for row in found},
         "points": points,
         "networks": [space.label(one) for one in ours.tuned],
         "dominated": [beaten, n_theirs],

@@ -7,44 +7,41 @@ was trained longer than the teacher that it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensrepro import config, costs
-from ensrepro.across import with_seeds
+from ensrepro import config
 from ensrepro.artifacts import NotOnFileError
 from ensrepro.config import PAIRS
 from ensrepro.devices.stage_sums import StageTable
-from ensrepro.pipeline import Run, jobs_of
+from ensrepro.pipeline import Run, jobs_of, seeds_of
 from ensrepro.seeds import against
-from ensrepro.space import TEACHER, Architecture, Space, penalty
+from ensrepro.space import Architecture
 from ensrepro.steps import curve, finetune, knee
 from ensrepro.steps.finetune import Finetuned
 
 LOSS_DB = 0.1  # what a fast hybrid may lose on the validation crops
-FAST = (  # what a row says of one
-    *("stages", "change", "least", "most", "n", "n_longer"),
-    *("times", "low", "high", "most_times", "raced"),
-)
 
 
 @dataclass(frozen=True)
 class Curve:
     """The fine-tuned networks of a pair; `longer` is the teacher with the same extra steps.
 
-    `tuned` has the candidates, the networks along the front and the all-SSM one, seed 0 of each;
-    `chosen` every seed of the best candidate, `fast` every seed of the cheapest network that loses
-    at most LOSS_DB on the validation crops, which is none where none does.
+    `tuned` has the candidates, the all-SSM network and those along the fronts, seed 0 of each;
+    `chosen` every seed of the best candidate, `fast` every seed of the network that takes least
+    time of those that lose at most LOSS_DB, which is none where none does. `base` is the mean test
+    PSNR of the teacher as it was, dB.
     """
 
     tuned: Mapping[Architecture, Finetuned]
     chosen: Sequence[Finetuned]
     fast: Sequence[Finetuned]
     longer: Sequence[Finetuned]
+    base: float
 
 
 def of_pair(run: Run, pair: str) -> Run:
@@ -56,27 +53,53 @@ def of_pair(run: Run, pair: str) -> Run:
     return replace(run, ctx=replace(run.ctx, pair=other, store=store))
 
 
-def curve_of(run: Run, is_whole: bool = True) -> Curve:
-    """The networks of a run's search, fine-tuned; without `is_whole` only those of notebook 06."""
+def every_seed(run: Run, first: Finetuned) -> list[Finetuned]:
+    """A network with all seeds of the profile."""
+    return run.finetuned(seeds_of(run.ctx, first))
+
+
+def fast_of(
+    run: Run, tuned: Sequence[Finetuned], table: StageTable, longer: Sequence[Finetuned]
+) -> list[Finetuned]:
+    """Every seed of the network of least latency whose mean loss is at most LOSS_DB.
+
+    The loss is on the validation crops, against the teacher trained as long. A network that seed 0
+    lets pass is fine-tuned with the other seeds before it counts. None may pass.
+    """
+    costs = [table.share(one.result.architecture) for one in tuned]
+    for first in curve.near(tuned, costs, longer[0], LOSS_DB):
+        seeds = every_seed(run, first)
+        if change(seeds, longer, validated).mean >= -LOSS_DB:
+            return seeds
+    return []
+
+
+def curve_of(run: Run, table: StageTable | None = None) -> Curve:
+    """The networks of a run, fine-tuned: those of notebook 06; with a table a whole curve.
+
+    It has networks along two fronts, by penalty and by the latency of the table, and a fast one.
+    """
     ctx, found = run.ctx, run.search()
     choice = knee.choose(ctx, found)
     jobs = dict.fromkeys(jobs_of(ctx, choice))
-    if is_whole:
-        jobs |= dict.fromkeys((architecture, 0) for architecture in curve.along(ctx, found))
+    if table is not None:
+        aware = run.search(penalty_table="latency", device=table)
+        spread = [*curve.along(ctx, found), *curve.along(ctx, aware)]
+        jobs |= dict.fromkeys((architecture, 0) for architecture in spread)
     made = dict(zip((job[0] for job in jobs), run.finetuned(list(jobs)), strict=True))
-    best, longer = finetune.best([made[one] for one in choice.candidates]), made[ctx.space.teacher]
+    best = finetune.best([made[one] for one in choice.candidates])
+    longer = every_seed(run, made[ctx.space.teacher])
     tuned = {one: network for one, network in made.items() if one != ctx.space.teacher}
-    prices = [penalty(one, "blocks", ctx.space) for one in tuned]
-    fast = curve.cheapest_within(list(tuned.values()), prices, longer, LOSS_DB)
-    seeds = with_seeds(run, fast) if fast and is_whole else ()
-    return Curve(tuned, with_seeds(run, best), seeds, with_seeds(run, longer))
+    fast = fast_of(run, list(tuned.values()), table, longer) if table is not None else ()
+    base = float(np.mean([row["psnr"] for row in run.teacher.result.test]))
+    return Curve(tuned, every_seed(run, best), fast, longer, base)
 
 
-def on_file(run: Run) -> Curve | None:
-    """The networks of a run, nothing computed; None where some of seed 0 is missing."""
+def on_file(run: Run, table: StageTable) -> Curve | None:
+    """The networks of a run, nothing computed; None where some are missing."""
     reading = replace(run, ctx=replace(run.ctx, may_compute=False))
     with suppress(NotOnFileError):
-        return curve_of(reading)
+        return curve_of(reading, table)
     return None
 
 
@@ -85,9 +108,14 @@ def same(run: Run, architecture: Architecture) -> list[Finetuned]:
     return run.finetuned([(architecture, seed) for seed in range(run.ctx.profile.n_seeds)])
 
 
-def psnr(tuned: Finetuned) -> float:
-    """Mean over the test photos, dB."""
+def tested(tuned: Finetuned) -> float:
+    """Mean PSNR over the test photos, dB."""
     return float(np.mean([row["psnr"] for row in tuned.result.test]))
+
+
+def validated(tuned: Finetuned) -> float:
+    """PSNR on the validation crops, dB."""
+    return tuned.result.after
 
 
 class Change(NamedTuple):
@@ -103,8 +131,12 @@ class Change(NamedTuple):
     n_longer: int
 
 
-def change(seeds: Sequence[Finetuned], longer: Sequence[Finetuned]) -> Change:
-    """What networks of several seeds change on the test photos."""
+def change(
+    seeds: Sequence[Finetuned],
+    longer: Sequence[Finetuned],
+    psnr: Callable[[Finetuned], float] = tested,
+) -> Change:
+    """What networks of several seeds change, on the test photos unless `psnr` says otherwise."""
     ours, theirs = ({one.result.seed: psnr(one) for one in own} for own in (seeds, longer))
     found = against("teacher, longer", ours, theirs)
     values = found.changes
@@ -127,14 +159,16 @@ def points(run: Run, made: Curve, table: StageTable) -> list[dict[str, Any]]:
     """A row a network: pair, stages, share (of the teacher's latency), before, after, change.
 
     `before` and `after` are against the teacher trained as long, on the validation crops, `change`
-    is on the test photos, all in dB; `n` counts the seeds that `change` is a mean of.
+    is on the test photos, and so is `as_it_was` against the teacher without extra steps, all in dB;
+    `n` counts the seeds that the last two are means of.
     """
     ctx, reference = run.ctx, made.longer[0].result.after
     seeds = {one[0].result.architecture: one for one in (made.chosen, made.fast) if one}
     rows = []
     for architecture, tuned in made.tuned.items():
         number = ctx.space.index(architecture)
-        found = change(seeds.get(number, [tuned]), made.longer)
+        own = seeds.get(number, [tuned])
+        found = change(own, made.longer)
         rows.append(
             {
                 "pair": ctx.pair.name,
@@ -143,43 +177,11 @@ def points(run: Run, made: Curve, table: StageTable) -> list[dict[str, Any]]:
                 "before": tuned.result.before - reference,
                 "after": tuned.result.after - reference,
                 "change": found.mean,
+                "as_it_was": float(np.mean([tested(one) for one in own])) - made.base,
                 "n": found.n,
             }
         )
     return sorted(rows, key=lambda row: row["share"])
-
-
-def kept(architecture: Architecture, space: Space, table: StageTable) -> float:
-    """Share of the teacher's latency that stays: its stages that were not swapped, and the glue."""
-    left = sum(
-        table.parts[stage.name, TEACHER]
-        for stage, choice in zip(space.stages, architecture, strict=True)
-        if choice == TEACHER
-    )
-    return float((left + table.parts[costs.GLUE, 0]) / table.latency_ms[0])
-
-
-def fast_row(run: Run, made: Curve, table: StageTable) -> dict[str, Any]:
-    """The fast hybrid of a task: stages, change on the test photos, and how fast it is whole.
-
-    `times` is how many times as fast as its teacher, by rounds in alternation; `low` and `high`
-    enclose eight rounds of ten. `most_times` is how fast it would be if its surrogates took no
-    time (`kept`). Where no network loses little enough, all is None but the task.
-    """
-    row: dict[str, Any] = dict.fromkeys(("stages", "change", "least", "most", "times", "low"))
-    row |= dict.fromkeys(("high", "n", "n_longer", "raced", "most_times")) | {
-        "task": run.ctx.task.name
-    }
-    if not made.fast:
-        return row
-    architecture = run.ctx.space.architecture(made.fast[0].result.architecture)
-    raced, found = run.raced(table, architecture), change(made.fast, made.longer)
-    ratio = raced.ratio
-    row |= {"stages": run.ctx.space.label(architecture), "raced": raced.row()}
-    row |= {"change": found.mean, "least": found.low, "most": found.high}
-    row |= {"n": found.n, "n_longer": found.n_longer}
-    row |= {"most_times": 1 / kept(architecture, run.ctx.space, table)}
-    return row | {"times": 1 / ratio.median, "low": 1 / ratio.high, "high": 1 / ratio.low}
 
 
 def dominated(rows: Sequence[Mapping[str, Any]], pair: str, other: str) -> int:

@@ -128,10 +128,10 @@ class Run:
         """The same, but certainly with the stages of this pair."""
         return self.choice_of_device.staged()
 
-    def raced(self, table: StageTable, architecture: Architecture) -> Raced:
+    def raced(self, table: StageTable, architecture: Architecture, threads: int = 1) -> Raced:
         """A network timed whole, beside its teacher, on an image as that of the stages."""
         label = self.ctx.space.label(architecture)
-        return self.choice_of_device.raced(self.staged.device, table, label)
+        return self.choice_of_device.raced(self.staged.device, table, label, threads)
 
     @cached_property
     def study(self) -> StudyResult:

@@ -62,7 +62,7 @@ def test_a_task_without_weights_names_those_that_have_some_and_what_trains_it(ch
     ("pair", "command"),
     [
         ("restormer-mambair", "06_finetune --task denoise --profile smoke chooses"),
-        ("restormer-edge", "06_finetune --task denoise --profile smoke --pair restormer-edge cho"),
+        ("restormer-edge", "14_edge --task denoise --profile smoke --pair restormer-edge chooses"),
     ],
 )
 def test_a_knee_that_was_not_chosen_yet_is_told_with_what_would_choose_it(pair, command, checkout):

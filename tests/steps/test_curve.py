@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,15 +50,11 @@ def test_architectures_lie_on_the_front_of_the_search():
     assert [space.index(one) for one in found] == [space.n_architectures - 1, 4000]
 
 
-def test_the_cheapest_network_that_loses_little_is_taken():
+def test_networks_that_lose_little_come_cheapest_first():
     networks = [tuned(30.0), tuned(29.95), tuned(29.2), tuned(29.97)]
-    penalties = [9.0, 4.0, 1.0, 4.0]
+    costs = [9.0, 4.0, 1.0, 4.0]
     reference = tuned(30.02)
-    assert curve.cheapest_within(networks, penalties, reference, 0.1) is networks[3]
-    assert curve.cheapest_within(networks, penalties, reference, 1.0) is networks[2]
-    assert curve.cheapest_within(networks, penalties, tuned(31.0), 0.1) is None
-
-
-def test_each_network_has_a_penalty():
-    with pytest.raises(ValueError, match="shorter"):
-        curve.cheapest_within([tuned(30.0)], [], tuned(30.0), 0.1)
+    order = [networks[i] for i in (3, 1, 0)]  # of the two that cost 4 the better one first
+    assert curve.near(networks, costs, reference, 0.1) == order
+    assert curve.near(networks, costs, reference, 1.0) == [networks[2], *order]
+    assert curve.near(networks, costs, tuned(31.0), 0.1) == []

@@ -54,7 +54,7 @@ class Choice:
         name = self.named([STAGES]) or shelf.first(self.store, self.pair.name, [STAGES])
         return self.taken(name or self.here([STAGES]))
 
-    def raced(self, device: str, table: StageTable, label: str) -> Raced:
+    def raced(self, device: str, table: StageTable, label: str, threads: int = 1) -> Raced:
         """A network timed whole, beside its teacher, on an image as that of the stages."""
-        own = self.pair, self.task, label, table.side
+        own = self.pair, self.task, label, table.side, threads
         return whole.get(self.store, device, *own, self.progress)

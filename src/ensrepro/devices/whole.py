@@ -90,15 +90,16 @@ def get(
     task: str,
     label: str,
     side: int,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Raced:
-    """The architecture of a label against its teacher on one thread: `device`'s, else timed here.
+    """The architecture of a label against its teacher: `device`'s, else timed here.
 
     `device` is the name of a folder.
     """
     group = subjects.network_group(pair.name, task, label, side)
     here = artifacts.cpu_model()
-    asked = Asked(NETWORKS, side, 1, task, here, store, pair.name, group)
+    asked = Asked(NETWORKS, side, threads, task, here, store, pair.name, group)
     known = on_file(shelf.take(store, device), pair, asked)
     if known is not None:
         return known

@@ -20,13 +20,13 @@ from ensrepro.steps.search import SearchSummary
 N_ALONG = 4  # architectures, the cheapest of the front among them
 
 
-def spread(penalties: ArrayLike, highest: float, n: int) -> list[int]:
-    """Positions of `n` penalties, as evenly spaced as they are from the lowest one to `highest`.
+def spread(costs: ArrayLike, highest: float, n: int) -> list[int]:
+    """Positions of `n` costs, as evenly spaced as they are from the lowest one to `highest`.
 
     `highest` itself is not taken; each position once, fewer if there are fewer. The lowest comes
     first.
     """
-    values = np.asarray(penalties, dtype=np.float64)
+    values = np.asarray(costs, dtype=np.float64)
     left = {int(i) for i in np.flatnonzero(values < highest)}
     taken: list[int] = []
     if not left:
@@ -40,23 +40,27 @@ def spread(penalties: ArrayLike, highest: float, n: int) -> list[int]:
 
 
 def along(ctx: Context, run: SearchSummary, n: int = N_ALONG) -> tuple[Architecture, ...]:
-    """Architectures spread over the front between its cheapest end and the teacher."""
-    penalties = run.points[run.front, PENALTY]
+    """Architectures spread over the front between its cheapest end and the teacher.
+
+    What is cheap is the search's second objective, a penalty or milliseconds.
+    """
+    costs = run.points[run.front, PENALTY]
     teacher = float(run.points[0, PENALTY])
-    found = [run.front[i] for i in spread(penalties, teacher, n)]
+    found = [run.front[i] for i in spread(costs, teacher, n)]
     return tuple(ctx.space.architecture(run.architectures[row]) for row in found)
 
 
-def cheapest_within(
-    tuned: Sequence[Finetuned], penalties: Sequence[float], reference: Finetuned, most_db: float
-) -> Finetuned | None:
-    """The network of lowest penalty whose validation PSNR is at most `most_db` below a reference.
+def near(
+    tuned: Sequence[Finetuned], costs: Sequence[float], reference: Finetuned, most_db: float
+) -> list[Finetuned]:
+    """Networks whose validation PSNR is at most `most_db` below a reference, the cheapest first.
 
-    None where none is. Test photos are not looked at.
+    Of equal costs the better one comes first. Test photos are not looked at.
     """
-    near = [
-        (penalty, -one.result.after, i)
-        for i, (one, penalty) in enumerate(zip(tuned, penalties, strict=True))
-        if one.result.after >= reference.result.after - most_db
+    least = reference.result.after - most_db
+    rows = [
+        (cost, -one.result.after, i)
+        for i, (one, cost) in enumerate(zip(tuned, costs, strict=True))
+        if one.result.after >= least
     ]
-    return tuned[min(near)[2]] if near else None
+    return [tuned[i] for _, _, i in sorted(rows)]
