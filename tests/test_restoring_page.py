@@ -100,10 +100,22 @@ def test_the_table_tells_the_worst_photo_and_the_mean_gain(extension):
     assert (second["side"], second["n"]) == (128, 1)
 
 
+FORM = {"network": "teacher", "form": "int8", "mib": 2.0, "change": -0.1, "lowest": -0.2}
+FORM |= {"ratio": 1.2, "low": 1.1, "high": 1.3}
+
+
 def test_forms_are_named_with_what_they_cost_and_save(extension):
-    row = {"network": "teacher", "architecture": "T", "mib": 2.0, "change": -0.1, "lowest": -0.2}
-    rows = [row | {"form": "int8", "ratio": 1.2, "low": 1.1, "high": 1.3}]
     under = {"resolution": "256x256", "threads": 1, "runtime": "r", "version": "1", "cpu": "c"}
-    told = extension.precision_text({"conditions": under, "rounds": 10, "rows": rows})
+    result = {"conditions": under, "is_quiet": True, "rounds": 10, "rows": [FORM]}
+    told = extension.precision_text(result)
     assert "| teacher | int8 | 2.0 | -0.10 | -0.20 | 1.20 | 1.10 | 1.30 |" in told
     assert "256x256 pixels, threads 1, r 1, c" in told
+    assert "not quiet" not in told
+    assert "not quiet" in extension.precision_text(result | {"is_quiet": False})
+
+
+def test_a_form_is_worth_while_if_it_is_faster_and_loses_next_to_nothing(extension):
+    fast = FORM | {"low": 0.7, "high": 0.9}
+    for row in (FORM, fast, FORM | {"lowest": -0.05}):
+        assert "`export` writes none of them" in extension.verdict([row])
+    assert extension.verdict([FORM, fast | {"lowest": -0.05}]).endswith("photo: teacher in int8.")

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("gain", "mean PSNR gained by tiles (dB)", "+.2f"),
 )
 
+MOST_DB = 0.1  # that a photo may lose for a form to be worth while
 FORMS = (
     Column("network", "network"),
     Column("form", "arithmetic"),
@@ -55,16 +56,34 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def verdict(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One sentence: which forms save time and cost next to nothing."""
+    kept = [
+        f"{row['network']} in {row['form']}"
+        for row in rows
+        if row["high"] < 1 and row["lowest"] >= -MOST_DB
+    ]
+    if kept:
+        names = ", ".join(kept)
+        return f"Faster beyond that range, and within {MOST_DB:g} dB on every photo: {names}."
+    return (
+        f"None is faster than float32 beyond that range and within {MOST_DB:g} dB on every photo, "
+        "so `export` writes none of them."
+    )
+
+
 def precision_text(result: Mapping[str, Any]) -> str:
-    """A row a network and form, and under which conditions the ratios were taken."""
+    """A row a network and form, under which conditions the ratios were taken, and what follows."""
     under = result["conditions"]
     where = (
         f"{under['resolution']} pixels, threads {under['threads']}, {under['runtime']} "
         f"{under['version']}, {under['cpu']}"
     )
+    noise = "" if result["is_quiet"] is not False else " **The machine was not quiet.**"
     return (
         f"{markdown(result['rows'], FORMS)}\n\nLatency in multiples of that of float32, in "
-        f"alternation, {result['rounds']} rounds; the range encloses eight of ten: {where}."
+        f"alternation, {result['rounds']} rounds; the range encloses eight of ten: {where}.{noise} "
+        f"{verdict(result['rows'])}"
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ensrepro import artifacts, config, timing
 from ensrepro.artifacts import NotOnFileError, Provenance
 from ensrepro.config import DEFAULT_PAIR, EDGE_PAIR
-from ensrepro.devices import measuring, subjects
+from ensrepro.devices import measuring, quietness, subjects
 from ensrepro.devices.subjects import Subject
 from ensrepro.export import Session, describe, to_onnx
 from ensrepro.export.network import INPUT, OUTPUT
@@ -34,9 +34,9 @@ from ensrepro.steps.context import Context
 from ensrepro.timing import Conditions
 
 STEP = "precision"
-SIDE = 256  # of the image that is timed, pixels
+SIDE, WIDTH_OF = 256, "paper"  # of the image that is timed, pixels; whose width it has
 N_CALIBRATION = 8  # validation crops whose activations set the ranges of 8-bit integers
-ROUNDS = 10
+ROUNDS, WARM_UP = 10, 3
 # Name of a network in the table -> how `networks.get` finds it.
 NETWORKS = {
     "teacher": (TEACHER, DEFAULT_PAIR),
@@ -50,10 +50,12 @@ class PrecisionResult:
     """A row a network and form: network, architecture, form, mib, change, lowest, ratio, low, high.
 
     `mib` of the file; `change` mean and `lowest` PSNR of a photo against float32, dB; `ratio` of
-    the latencies to float32's, whose `low` and `high` enclose eight rounds of `rounds` of ten.
+    the latencies to float32's, whose `low` and `high` enclose eight rounds of `rounds` of ten. The
+    machine was quiet or not, or does not tell (`devices.quietness`).
     """
 
     conditions: dict[str, Any]
+    is_quiet: bool | None
     rounds: int
     rows: list[dict[str, Any]]
 
@@ -94,26 +96,29 @@ def timed(trained: Trained, under: Conditions, width_of: str) -> timing.Alternat
     for form in FORMS:
         session = inference_session(converted(model, form, shown).SerializeToString(), 1)
         runs[form] = partial(session.run, [OUTPUT], {INPUT: image})
-    return timing.alternate(runs, min_rounds=ROUNDS, min_seconds=0.0, warm_up=3, under=under)
+    return timing.alternate(runs, min_rounds=ROUNDS, min_seconds=0.0, warm_up=WARM_UP, under=under)
 
 
 def make(
-    ctx: Context, found: Mapping[str, Trained], width_of: str = "paper"
+    ctx: Context, found: Mapping[str, Trained], width_of: str = WIDTH_OF
 ) -> tuple[PrecisionResult, Provenance]:
     """Convert, score and time every network."""
     started = time.perf_counter()
     resolution, cpu = f"{SIDE}x{SIDE}", artifacts.cpu_model()
     under = Conditions(resolution, FLOAT32, 1, measuring.RUNTIME, measuring.version(), cpu)
+    before, loads = quietness.others_running(), []
     rows, calibration = [], images(ctx, N_CALIBRATION)
     for name, trained in found.items():
         raced = timed(trained, under, width_of)
+        loads.append(quietness.load_average())
         own = {"network": name, "architecture": trained.ctx.space.label(trained.architecture)}
         for row in scored(trained, calibration):
             spread = raced.ratio(row["form"], FLOAT32)
             told = {"ratio": spread.median, "low": spread.low, "high": spread.high}
             rows.append({**own, **row, **told})
     told = {name: value for name, value in asdict(under).items() if name != "dtype"}
-    return PrecisionResult(told, ROUNDS, rows), ctx.provenance(0, started)
+    is_quiet = quietness.quiet(before, quietness.known_mean(loads), threads=1)
+    return PrecisionResult(told, is_quiet, ROUNDS, rows), ctx.provenance(0, started)
 
 
 def on_file(task: str, profile: str) -> dict[str, Trained]:
@@ -142,6 +147,9 @@ def get(
         networks={name: context.digest(trained.net) for name, trained in found.items()},
         forms=list(FORMS),
         side=SIDE,
+        width=config.PROFILES[WIDTH_OF].width,
+        rounds=ROUNDS,
+        warm_up=WARM_UP,
         n_calibration=N_CALIBRATION,
     )
     return ctx.result(STEP, PrecisionResult, identity, lambda: make(ctx, found))
