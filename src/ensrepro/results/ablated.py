@@ -231,7 +231,7 @@ def findings(found: Ablation) -> str:
 # ---- notebook 10 --------------------------------------------------------------------------------
 
 
-class Tested(NamedTuple):
+class Beside(NamedTuple):
     """Test scores of a hybrid by seed beside those of its teacher, and of it trained as long.
 
     The mean over photos: PSNR (dB) or SSIM.
@@ -242,12 +242,12 @@ class Tested(NamedTuple):
     longer: Sequence[float]
 
 
-def tested(
+def beside(
     teacher: scaled.TestRows, hybrid: Sequence[FinetuneResult], longer: Sequence[FinetuneResult]
-) -> dict[str, Tested]:
+) -> dict[str, Beside]:
     """The scores by metric; networks of a seed in order."""
     return {
-        metric: Tested(
+        metric: Beside(
             scaled.average(teacher, metric),
             [scaled.average(one.test, metric) for one in hybrid],
             [scaled.average(one.test, metric) for one in longer],
@@ -256,7 +256,7 @@ def tested(
     }
 
 
-def beside_teachers(psnr: Tested) -> str:
+def beside_teachers(psnr: Beside) -> str:
     """A hybrid against the teacher with the same extra steps, and against it as it was."""
     hybrid, longer = (dict(enumerate(of)) for of in (psnr.hybrid, psnr.longer))
     fair = against("teacher, longer", hybrid, longer)
