@@ -79,14 +79,14 @@ def test_distilled_surrogates_may_end_below_undistilled_ones():
 def test_the_other_arms_are_told_beside_each_other():
     said = ablated.other_arms(made())
     # 20.0 - 22.5, 20.4 - 22.7, 20.2 - 22.6; then against 22.2, 22.5 and 22.1
-    assert "random weights at -2.40 dB (-2.50 to -2.30, 3 seeds)" in said
+    assert "random weights are at -2.40 dB (-2.50 to -2.30, 3 seeds)" in said
     assert "equal blocks at -0.30 dB (-0.40 to -0.20, 3 seeds)" in said
-    assert "random weights are at -2.07 dB (-2.20 to -1.90, 3 seeds). Two things" in said
+    assert "random weights are at -2.07 dB (-2.20 to -1.90, 3 seeds); two things" in said
 
 
 def test_random_weights_that_end_above_are_not_called_lower():
     said = ablated.other_arms(made(random_weights=[22.8, 23.0, 22.9]))
-    assert "random weights at +0.30 dB (+0.30 to +0.30, 3 seeds)" in said
+    assert "random weights are at +0.30 dB (+0.30 to +0.30, 3 seeds)" in said
     assert "random weights are at +0.63 dB (+0.50 to +0.80, 3 seeds)" in said
     assert "lower" not in said
 
@@ -102,7 +102,7 @@ def test_draws_are_told_by_size_and_a_tie_is_neither_above_nor_below():
     assert "Of the 2 with a penalty of at most its 25, 0 end above it." in said
     assert "Of the 2 with a higher penalty, 1 end above it." in said
     # ranks by penalty 1 4 2 3, by PSNR 2 4 1 3: 1 - 6 * 2 / (4 * 15)
-    assert "rank correlation of penalty and PSNR is +0.80;" in said
+    assert "rank correlation of penalty and PSNR is +0.80 (" in said
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_draws_that_are_all_larger_or_all_smaller_than_the_chosen_one(penalty, n
 
 def test_a_correlation_may_be_negative_and_of_one_draw_there_is_none():
     said = ablated.random_hybrids(made(random_hybrids=[22.9, 21.5, 22.6, 22.0]))
-    assert "is -1.00;" in said  # the order by PSNR is that by penalty, reversed
+    assert "is -1.00 (" in said  # the order by PSNR is that by penalty, reversed
     assert "have no rank correlation" in ablated.random_hybrids(made(random_hybrids=[22.9]))
 
 
@@ -204,8 +204,8 @@ def test_a_hybrid_is_told_beside_the_teacher_as_it_was_and_the_one_trained_as_lo
     # 21.2 - 21.3 and 21.4 - 21.7 seed by seed; then all against 21.0
     said = ablated.beside_teachers(Beside(21.0, [21.2, 21.4], [21.3, 21.7]))
     assert said == (
-        "On the test photos it is at -0.20 dB (-0.30 to -0.10, 2 seeds) against the teacher with "
-        "the same extra steps, and at +0.30 dB (+0.20 to +0.40, 2 seeds) against the teacher as "
+        "On the test photos the hybrid is at -0.20 dB (-0.30 to -0.10, 2 seeds) against the "
+        "teacher with the same extra steps, and at +0.30 dB (+0.20 to +0.40, 2 seeds) against the teacher as "
         "it was, which the extra steps alone take to +0.50 dB (+0.30 to +0.70, 2 seeds)."
     )
 

@@ -140,14 +140,13 @@ def distillation(found: Ablation) -> str:
 
 def other_arms(found: Ablation) -> str:
     """What the other arms come to on the test photos, and what tells two of them apart."""
-    rest = (RANDOM, EQUAL)
-    parts = [f"{NAMES[arm]} at {told(change(found.psnr, arm))}" for arm in rest]
+    random, equal = (told(change(found.psnr, arm)) for arm in (RANDOM, EQUAL))
     start = told(change(found.psnr, RANDOM, UNDISTILLED))
     return (
-        f"On the {SPLIT}, against the distilled hybrid, {' and '.join(parts)}. Against undistilled "
-        f"surrogates random weights are at {start}. Two things differ between these arms: whether "
-        "all but the surrogates is the teacher's, and whether a surrogate starts as the identity "
-        "or at random."
+        f"On the {SPLIT}, against the distilled hybrid, random weights are at {random} and equal "
+        f"blocks at {equal}. Against undistilled surrogates random weights are at {start}; two "
+        "things differ between these arms: whether all but the surrogates is the teacher's, and "
+        "whether a surrogate starts as the identity or at random."
     )
 
 
@@ -179,8 +178,8 @@ def rank_of_size(found: Ablation) -> str:
     if isnan(rank):
         return "Penalty and PSNR have no rank correlation: one of the two is the same in all draws."
     return (
-        f"Over the draws the rank correlation of penalty and PSNR is {rank:+z.2f}; above 0, a "
-        "higher penalty tends to go with a higher PSNR."
+        f"Over the draws the rank correlation of penalty and PSNR is {rank:+z.2f} (above 0: "
+        "a higher penalty tends to go with a higher PSNR; below 0: with a lower one)."
     )
 
 
@@ -193,7 +192,7 @@ def random_hybrids(found: Ablation) -> str:
     large = [psnr for psnr, price in sizes if price > found.penalty]
     return (
         f"Of {len(draws)} random hybrids {above} end above the chosen one on the {SPLIT}, {level} "
-        f"level with it and {below} below; it is told by the mean over its seeds, a draw has one. "
+        f"level with it and {below} below; its PSNR is the mean over its seeds, a draw has one. "
         f"{of_size(small, reference, f'a penalty of at most its {found.penalty:g}')} "
         f"{of_size(large, reference, 'a higher penalty')} {rank_of_size(found)}"
     )
@@ -262,8 +261,8 @@ def beside_teachers(psnr: Beside) -> str:
     fair = against("teacher, longer", hybrid, longer)
     before, extra = (against("teacher", of, {0: psnr.teacher}) for of in (hybrid, longer))
     return (
-        f"On the {SPLIT} it is at {told(fair)} against the teacher with the same extra steps, and "
-        f"at {told(before)} against the teacher as it was, which the extra steps alone take to "
+        f"On the {SPLIT} the hybrid is at {told(fair)} against the teacher with the same extra "
+        f"steps, and at {told(before)} against the teacher as it was, which the extra steps alone take to "
         f"{told(extra)}."
     )
 
