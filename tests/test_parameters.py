@@ -26,6 +26,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
         ({"depth": 2.0}, TypeError, "depth is 2.0; expected an integer"),
         ({"seed": -1}, ValueError, "seed is -1; expected an integer >= 0"),
         ({"seed": True}, TypeError, "seed is True; expected an integer"),
+        ({"n_draws": 0}, ValueError, "n_draws is 0; expected an integer >= 1"),
+        ({"n_draws": -1}, ValueError, "n_draws is -1; expected an integer >= 1"),
         ({"n_trials": 1, "sampler": "random"}, ValueError, "n_trials is 1; expected an integer"),
         ({"n_trials": 40000, "sampler": "random"}, ValueError, "draws without replacement from"),
         ({"latency_budget_ms": -0.5}, ValueError, "latency_budget_ms is -0.5; expected a number"),

@@ -55,6 +55,7 @@ def files(root: Path) -> dict[str, bytes]:
         ({"out": 5}, TypeError, "out is 5; expected the path of a folder"),
         ({"out": None}, TypeError, "out is None; expected the path of a folder"),
         ({"device": 8}, TypeError, "device is 8; expected a name"),
+        ({"n_draws": 0}, ValueError, "n_draws is 0; expected an integer >= 1"),
         ({"threads": 1.5}, TypeError, "threads is 1.5; expected an integer"),
     ],
 )

@@ -24,7 +24,7 @@
 #
 # **Cost.** In profile `mini` it reads what the other notebooks made, and restores one small photo a task for the figure: a minute or two.
 #
-# **Look for** what may be compared with what. A published value is of real images and of networks six times as wide; only an evaluation of a
+# **Look for** what may be compared with what. A published value is of real images and of wider networks than those here; only an evaluation of a
 # released checkpoint on the same images, by the same protocol, may stand beside it. What networks at our scale have in common with the
 # paper's is the *question*: how much does a hybrid lose against its own teacher, and against that teacher had it been trained as long?
 
@@ -58,7 +58,7 @@ say(
 )
 
 # %% [markdown]
-# Each table comes in up to two parts. The first is the paper's, as printed, NA where it prints none; an evaluation that
+# Each table comes in up to two parts. The first is the paper's, as printed, n/a where it prints none; an evaluation that
 # `python -m ensrepro evaluate` leaves on your disk adds its own columns, and the difference, beside the published ones
 # ([how to get there](../book/real_benchmarks.md)). The second is what networks of this profile change against *their* teacher on the test photos,
 # next to the change that the paper prints for its own networks against Restormer. A hybrid has had more training in total than its teacher: so every

@@ -25,7 +25,7 @@
 #
 # **Adds** an arm that the paper lacks. From random weights *everything* is lost, the teacher's glue and remaining stages too. Surrogates that were never
 # distilled, but sit inside the trained teacher, show what the distillation itself is worth. And one random hybrid is one draw: here there are many,
-# so that a single one can be placed among them.
+# and the paper's is placed among them.
 #
 # **Cost.** In profile `mini` the numbers are on file: seconds. To make them anew is two hours or more on two cores.
 #
@@ -36,13 +36,14 @@ task = "denoise"  # what is restored
 profile = "mini"  # the scale: smoke, mini, small or paper
 seed = 0  # of the search whose hybrid is taken, and of the draws
 out = ""  # folder for what this notebook writes; empty: the repository's results
-n_draws = 20  # hybrids drawn at random; never more than the profile's proposals
+n_draws = 20  # hybrids drawn at random, at least 1; never more than the profile's proposals
 
 # %%
 import numpy as np
 
-from ensrepro import paper, pipeline
+from ensrepro import pipeline
 from ensrepro.figures import restoration as figures
+from ensrepro.results import ablated, layout, paper_tables
 from ensrepro.space import RESTORMER
 from ensrepro.steps import ablation, finetune, knee
 from ensrepro.tables import Column, say, show
@@ -70,10 +71,10 @@ n_seeds = run.ctx.profile.n_seeds
 parts = ablation.parts(run.ctx, run.teacher, run.pool, run.terminal)
 jobs = [(arm, chosen, k) for arm in ablation.ARMS for k in range(n_seeds)]
 made = ablation.get_many(run.ctx, parts, jobs, run.terminal)
-arms = {"distilled": [f.result for f in run.finetuned(pipeline.seeds_of(run.ctx, best))]}
-for arm in ablation.ARMS:
-    arms[arm] = [result for result in made if result.arm == arm]
-names = {"distilled": "distilled", "fresh": "undistilled", "random": "random weights", "equal": "equal blocks"}
+arms = {ablated.DISTILLED: [f.result for f in run.finetuned(pipeline.seeds_of(run.ctx, best))]}
+for arm, key in ablated.KEYS.items():
+    arms[key] = [result for result in made if result.arm == arm]
+names = ablated.NAMES
 
 # %%
 run.show(
@@ -106,13 +107,12 @@ show(rows, columns, "Validation PSNR, mean over the seeds.")
 # distilled pool and fine-tuned like the others, with one seed.
 
 # %%
-draws = run.finetuned([(a, 0) for a in ablation.drawn(run.ctx, min(n_draws, run.ctx.profile.n_trials), seed)])
-test = {arm: [np.mean([row["psnr"] for row in r.test]) for r in results] for arm, results in arms.items()}
-test["draws"] = [np.mean([row["psnr"] for row in f.result.test]) for f in draws]
+drawn = ablation.drawn(run.ctx, min(n_draws, run.ctx.profile.n_trials), seed)
+draws = [f.result for f in run.finetuned([(architecture, 0) for architecture in drawn])]
+found = ablated.gathered({**arms, ablated.DRAWS: draws}, chosen, drawn)
 teacher = [np.mean([row["psnr"] for row in run.teacher.result.test])]
-names["draws"] = f"{len(draws)} random hybrids"
 run.show(
-    figures.bars({"teacher": teacher, **{names[arm]: values for arm, values in test.items()}}, baseline="teacher"),
+    figures.bars({"teacher": teacher, **{names[arm]: psnr for arm, psnr in found.psnr.items()}}, baseline="teacher"),
     "bars",
     "Bars of the mean PSNR on the test photos against the teacher, for each arm, with a mark for every seed or draw.",
     "Mean PSNR on the test photos against the teacher; marks are seeds, or draws.",
@@ -121,38 +121,25 @@ run.show(
 # %% [markdown]
 # ## Table 5
 #
-# The paper's numbers are from its own scale and data; ours from the task of this page. Only the order and the sign of differences can be compared.
+# First the paper's table as printed, then what the arms of this page measure. The paper's numbers are from its own scale and data. Only the order and
+# the sign of differences can be compared.
 
 # %%
-published = {"denoise": "SIDD", "deblur": "GoPro", "derain": "Rain100L"}.get(task)
-printed = {row.method: row.value for row in paper.table(5).itertuples() if row.metric == "PSNR" and row.dataset == published}
-methods = {
-    "distilled": "Proposed model with FwKD", "fresh": "", "random": "Proposed model without FwKD",
-    "draws": "Randomly designed Hybrid network", "equal": "Hybrid design with Equal blocks",
-}
-rows = [
-    {"arm": names[arm], "published": printed.get(method), "measured": np.mean(test[arm]), "low": min(test[arm]), "high": max(test[arm]), "n": len(test[arm])}
-    for arm, method in methods.items()
-]
+show(*layout.grid(paper_tables.printed(5)), paper_tables.title(5))
+
+# %%
 columns = [
-    Column("arm", "network"), Column("published", f"published, {published or 'no such task'} (dB)", ".2f"), Column("measured", f"measured, {task} (dB)", ".2f"),
-    Column("low", "lowest", ".2f"), Column("high", "highest", ".2f"), Column("n", "networks", "d"),
+    Column("arm", "network"), Column("psnr", "PSNR (dB)", ".2f"), Column("ssim", "SSIM", ".3f"), Column("change", "PSNR against distilled (dB)", "+z.2f"),
+    Column("low", "lowest", "+z.2f"), Column("high", "highest", "+z.2f"), Column("n", "networks", "d"),
 ]
-show(rows, columns, "Table 5: the paper's PSNR beside ours on the test photos, means over seeds or draws.")
+caption = f"Measured: {task}, test photos, profile {profile}; means over seeds or draws."
+show(ablated.lines(found), columns, f"{caption} Differences are taken seed by seed, those of the draws against the mean of the distilled hybrid.")
 
 # %% [markdown]
 # ## What to notice
 
 # %%
-after = {arm: np.array([r.after for r in results]) for arm, results in arms.items()}
-before = {arm: np.mean([r.before for r in results]) for arm, results in arms.items()}
-better = sum(value > np.mean(test["distilled"]) for value in test["draws"])
-say(
-    f"* Before fine-tuning distilled surrogates are {before['distilled'] - before['fresh']:+.2f} dB from undistilled ones; "
-    f"after it, {after['distilled'].mean() - after['fresh'].mean():+.2f} dB, with seeds that spread over {np.ptp(after['distilled']):.2f} and {np.ptp(after['fresh']):.2f} dB.\n"
-    f"* Random weights end {after['distilled'].mean() - after['random'].mean():.2f} dB lower. Of that, {after['fresh'].mean() - after['random'].mean():.2f} dB is what the teacher's own weights are worth, not the distillation.\n"
-    f"* {better} of {len(draws)} random hybrids end above the chosen one on the test photos. They are not of its size: a draw that keeps more of the teacher has more to begin with."
-)
+say(ablated.findings(found))
 
 # %% [markdown]
 # ## Exercises
@@ -160,44 +147,39 @@ say(
 # ```{exercise}
 # :label: ex-ablation-size
 #
-# A random hybrid may keep more transformer blocks than the chosen one. Plot the draws' test PSNR over their penalty, with the chosen hybrid in the same
-# plot. Is it above the draws of its own penalty?
+# A random hybrid may keep more transformer blocks than the chosen one, or fewer. List the draws and the chosen hybrid by penalty, with their test PSNR.
+# How does the chosen one compare with its neighbors in the list?
 # ```
 #
 # ```{solution} ex-ablation-size
 # :class: dropdown
 #
-#     from ensrepro.space import penalty
-#     for f, psnr in zip(draws, test["draws"]):
-#         architecture = RESTORMER.architecture(f.result.architecture)
-#         print(RESTORMER.label(architecture), penalty(architecture), round(psnr, 2))
-#     print(RESTORMER.label(chosen), penalty(chosen), np.mean(test["distilled"]))
+#     networks = zip(found.draw_penalties, found.psnr["random_hybrids"], map(RESTORMER.label, drawn))
+#     own = (found.penalty, np.mean(found.psnr["distilled"]), "chosen")
+#     for price, psnr, label in sorted([*networks, own]):
+#         print(f"{price:5.1f} {psnr:6.2f} {label}")
 #
-# That is the fair comparison, and the paper does not make it: it does not print which random hybrid it drew.
+# Networks of about the same penalty are the fair comparison. Table 5 does not allow it: it does not say which random hybrid was drawn.
 # ```
 #
 # ```{exercise}
 # :label: ex-ablation-longer
 #
-# The arm with random weights is far below after as many steps as the others. Is that a verdict on the architecture?
+# Look at the end of the curve of random weights in the first figure. Can it tell whether more steps would help? What would you have to train to find out?
 # ```
 #
 # ```{solution} ex-ablation-longer
 # :class: dropdown
 #
-# No. It has had a few hundred steps, the teacher some thousands. Continue the curve in your mind: it still rises where the others are flat. What the
-# arm shows is how much training the distillation and the teacher's weights save. The paper's training without distillation is as long as that with it,
-# and its gap shows the same mixture of two causes.
+#     for part in ("pretraining", "teacher", "finetune"):
+#         schedule = getattr(run.ctx.profile, part)
+#         print(part, schedule.n_steps, schedule.lr, schedule.lr_min)
+#
+# Not by itself. The learning rate falls along a cosine to its least value at the last step, so a curve flattens at its end whether or not the network has
+# learned all it can. The other arms also begin with what the teacher learned in steps of its own. To judge the architecture, train it from random weights with a longer schedule of
+# its own, as many steps as teacher, surrogates and fine-tuning have together. What this arm shows is how far the same few steps get without any of that. How long the
+# paper trained it, it does not say: the schedules are not given.
 # ```
 
 # %%
-run.finish(
-    {
-        "chosen": RESTORMER.label(chosen),
-        "psnr": {
-            "distilled": [float(v) for v in test["distilled"]], "reinitialized": [float(v) for v in test["fresh"]],
-            "random_weights": [float(v) for v in test["random"]], "equal_blocks": [float(v) for v in test["equal"]],
-            "random_hybrids": [float(v) for v in test["draws"]],
-        },
-    }
-)
+run.finish(found.headline(RESTORMER.label(chosen)))

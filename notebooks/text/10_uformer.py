@@ -45,7 +45,7 @@ from ensrepro import pareto, pipeline
 from ensrepro.devices import sections, shelf, stage_sums
 from ensrepro.figures import distillation
 from ensrepro.figures import search as figures
-from ensrepro.results import layout, paper_tables
+from ensrepro.results import ablated, layout, paper_tables
 from ensrepro.steps import finetune, knee, search
 from ensrepro.tables import Column, say, show
 
@@ -147,14 +147,15 @@ run.show(
 # %% [markdown]
 # ## Fine-tuning, and table 6
 #
-# As in [notebook 6](06_finetune.ipynb): the candidates are fine-tuned alike, the best by validation is taken, and the teacher gets the same extra steps. Then the chosen
-# network is timed whole, in alternation with the teacher: it was chosen by sums of stages, and what was chosen by a number cannot be judged by it.
+# As in [notebook 6](06_finetune.ipynb): the candidates are fine-tuned alike, the best by validation is taken, and the teacher gets the same extra steps, both with every
+# seed of the profile. Then the chosen network is timed whole, in alternation with the teacher: it was chosen by sums of stages, and what was chosen by a number cannot be judged by it.
 
 # %%
 jobs = pipeline.jobs_of(run.ctx, choice)
 tuned = dict(zip((job[0] for job in jobs), run.finetuned(jobs), strict=True))
 best = finetune.best([tuned[a] for a in choice.candidates])
-repeats = run.finetuned(pipeline.seeds_of(run.ctx, best))
+repeated = [run.finetuned(pipeline.seeds_of(run.ctx, one)) for one in (best, tuned[space.teacher])]
+scores = ablated.beside(run.teacher.result.test, *([one.result for one in of] for of in repeated))
 chosen = space.architecture(best.result.architecture)
 networks = {f"candidate {k + 1}": tuned[a] for k, a in enumerate(choice.candidates)}
 networks |= {"all-SSM": tuned[space.all_ssm], "teacher, longer": tuned[space.teacher]}
@@ -185,17 +186,13 @@ show(*layout.grid(paper_tables.printed(6)), paper_tables.title(6))
 # Uformer's time a hybrid takes, and how much it loses.
 
 # %%
-teacher_db, longer_db = rows[0]["psnr"], rows[-1]["psnr"]
-psnr = [float(np.mean([row["psnr"] for row in one.result.test])) for one in repeats]
 n_fast = int(np.count_nonzero(table.latency_ms < table.latency_ms[0]))
 off = stage_sums.sum_error(shelf.take(run.devices, run.staged.device), table, run.ctx.pair)
-error = f"Sums of stages, as shares of the teacher's, are {off.low:+.1%} to {off.high:+.1%} off for {off.n} hybrids timed whole: a smaller difference says nothing." if off else "No hybrid was timed whole on the device of the stages."
 say(
     f"* Of {space.n_architectures:,} architectures {n_fast / space.n_architectures:.0%} are faster than the teacher by the sums.\n"
-    f"* The chosen hybrid, `{space.label(chosen)}`, takes {whole.finding()}; by the sums it is {table.share(space.index(chosen)):.2f}. On the test photos it is at {np.mean(psnr) - teacher_db:+.2f} dB "
-    f"against the teacher ({min(psnr) - teacher_db:+.2f} to {max(psnr) - teacher_db:+.2f} over {len(psnr)} seeds), "
-    f"which the same extra steps take to {longer_db - teacher_db:+.2f} dB.\n"
-    f"* {error}"
+    f"* The chosen hybrid, `{space.label(chosen)}`, takes {whole.finding()}; by the sums it is {table.share(space.index(chosen)):.2f}.\n"
+    f"* {ablated.beside_teachers(scores['psnr'])}\n"
+    f"* {ablated.sums(off)}"
 )
 
 # %% [markdown]
@@ -204,19 +201,20 @@ say(
 # ```{exercise}
 # :label: ex-uformer-penalty
 #
-# The penalty stands for the latency in the paper's own search. How well does it, for this pair? Correlate the two over all architectures, and find the pair of
-# evaluated architectures that the penalty puts in the wrong order by most.
+# The penalty stands for the latency in the paper's own search. How well does it, for this pair? Correlate the ranks of the two over all architectures, and
+# find, among those that the search evaluated, the two that the penalty puts in the wrong order by most.
 # ```
 #
 # ```{solution} ex-uformer-penalty
 # :class: dropdown
 #
-#     print(np.corrcoef(found.penalty, found.latency_ms)[0, 1])
+#     from ensrepro import landscape
+#     print(landscape.correlation(landscape.penalties("blocks", space), table.latency_ms))
 #     gaps = np.subtract.outer(found.penalty, found.penalty), np.subtract.outer(found.latency_ms, found.latency_ms)
 #     worst = np.unravel_index(np.argmax(np.where(gaps[0] < 0, gaps[1], -np.inf)), gaps[0].shape)
 #     print([(space.label(space.architecture(found.architectures[i])), found.penalty[i], found.latency_ms[i]) for i in worst])
 #
-# A penalty counts blocks, whatever they cost. Where a block of one stage takes ten times as long as one of another, two architectures of equal penalty can
+# The correlation is over the whole space: what the search evaluated was chosen by penalty and latency, so it is no fair sample of it. A penalty counts blocks, whatever they cost. Where a block of one stage takes ten times as long as one of another, two architectures of equal penalty can
 # differ by most of the teacher's latency.
 # ```
 #
@@ -243,7 +241,7 @@ run.finish(
         "is_fallback": choice.is_fallback,
         "latency": whole.row() | {"sum_ratio": table.share(space.index(chosen))},
         "latency_sum_error": off.largest if off else None,
-        "psnr": {"teacher": teacher_db, "hybrid": psnr, "longer": longer_db},
+        **{metric: one._asdict() for metric, one in scores.items()},
         "share_faster": n_fast / space.n_architectures,
     }
 )

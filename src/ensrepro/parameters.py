@@ -25,6 +25,7 @@ CHOICES: dict[str, Collection[str]] = {
 NAMES = ("device",)  # of what is on file, looked up when it is needed
 REALS = ("latency_budget_ms",)  # numbers >= 0 that need not be whole
 COUNTS = ("depth", "n_trials", "n_draws", "max_resolution", "seed", "threads")  # integers >= 0
+LEAST = {"n_draws": 1}  # where it is more than 0
 BOUNDS = {"max_resolution": (16, 512)}  # pixels a side, those of `latency.sides`
 FEWEST_TRIALS = 2  # 0 stands for the profile's number
 
@@ -43,8 +44,9 @@ def checked(space: Space, name: str, value: Parameter) -> Parameter:
     kind, what = ((int, float), "a number") if name in REALS else (int, "an integer")
     if isinstance(value, bool) or not isinstance(value, kind):
         raise TypeError(f"{name} is {value!r}; expected {what}")
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value}; expected {what} >= 0")
+    fewest = LEAST.get(name, 0)
+    if not fewest <= value < math.inf:
+        raise ValueError(f"{name} is {value}; expected {what} >= {fewest}")
     least, most = BOUNDS.get(name, (0, math.inf))
     if not least <= value <= most:
         raise ValueError(f"{name} is {value}; expected {least} to {most}")
