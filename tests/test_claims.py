@@ -34,15 +34,17 @@ from ensrepro.claims import (
     printed,
     reading,
     records,
+    scores,
     sources,
 )
 from ensrepro.claims.belonging import NotMeasuredError, job, numbered
 from ensrepro.claims.doubt import Range, of_difference
 from ensrepro.claims.records import Cells, Claim, Given
 from ensrepro.claims.sources import Cell
-from ensrepro.config import TASKS
+from ensrepro.config import PAIRS, TASKS, UFORMER_PAIR
 from ensrepro.figures.distillation import ALIVE_DB
-from ensrepro.space import RESTORMER, Space
+from ensrepro.space import RESTORMER, Space, penalty, sampled
+from ensrepro.space import UFORMER as UFORMER_SPACE
 
 ROOT = Path(__file__).resolve().parents[1]
 PRINTED_CHECKS = printed.CHECKS | oddities.CHECKS
@@ -71,7 +73,7 @@ BASE: dict[str, dict[str, Any]] = {
     "ens-bench.json": {"identity/networks": "t-p", "result/sha256": "b"},
 }
 MADE_FROM = {"identity/teacher": "t", "identity/pool": "p"}
-ANY = belonging.ABLATIONS  # a notebook's manifest about which nothing but its age is asked
+ANY = belonging.PROFILING  # a notebook's manifest about which nothing but its age is asked
 
 
 def put(content: dict[str, Any], fields: Mapping[str, Any]) -> None:
@@ -91,18 +93,21 @@ def manifest(name: str) -> dict[str, Any]:
         return {"notebook": name.split(".")[0], "parameters": dict(ASKED)} | made
     content = {"step": name.removesuffix(".json"), "identity": dict(IDENTITY), "result": {}}
     content["provenance"] = {"created": CREATED}
-    if name.startswith(("hybrid", "search")):
+    if name.startswith(("hybrid", "search", "ablation")):
         put(content, MADE_FROM)
     return content | ({"identity": IDENTITY | {"table": "b"}} if name == "study.json" else {})
 
 
-def results(root: Path, files: Mapping[str, Mapping[str, Any]]) -> Sources:
+def results(
+    root: Path, files: Mapping[str, Mapping[str, Any]], pair: str = belonging.DEFAULT_PAIR
+) -> Sources:
     """Manifests of task `denoise` below `root` with the given fields, and what they rest on."""
-    folder = root / artifacts.RESULTS / "mini" / "denoise"
+    folder = root / artifacts.RESULTS / "mini" / f"denoise{PAIRS[pair].suffix}"
     folder.mkdir(parents=True)
     for name in {**BASE, **files}:
         content = manifest(name)
         put(content, BASE.get(name, {}))
+        put(content, {"parameters/pair": pair} if name.endswith(belonging.NOTEBOOK) else {})
         put(content, files.get(name, {}))
         (folder / name).write_text(json.dumps(content))
     return Sources("mini", root)
@@ -131,6 +136,52 @@ def finetuned(label: str) -> dict[str, dict[str, Any]]:
     files = {name: {"result/test": [{"psnr": psnr}]} for name, psnr in scores.items()}
     notebook = {"headline/chosen": label, "headline/test": told}
     return {**searched(number), **files, belonging.FINE_TUNING: notebook}
+
+
+def rows(psnr: float) -> dict[str, Any]:
+    """The test rows of a network of that PSNR, at an SSIM of a hundredth of it."""
+    return {"result/test": [{"psnr": psnr, "ssim": psnr / 100}]}
+
+
+def ablated(label: str = "T T 4 2 6 T T T", **psnr: list[float]) -> dict[str, dict[str, Any]]:
+    """Notebook 8 with its files: the hybrid of `finetuned`, arms and draws of 22 dB but `psnr`."""
+    number, files = RESTORMER.index(numbered(label)), finetuned(label)
+    told = {key: [22.0, 22.0] for key in ("reinitialized", "random_weights", "equal_blocks")}
+    told |= {"distilled": [22.4, 22.6], "random_hybrids": [22.0] * 20} | psnr
+    draws = sampled(RESTORMER, len(told["random_hybrids"]), 0)
+    names = {"distilled": [job(number, 0), job(number, 1)]}
+    names |= {"random_hybrids": [job(draw, 0) for draw in draws]}
+    for arm, kind in (("reinitialized", f"fresh-{number:05d}"), ("equal_blocks", "equal")):
+        names[arm] = [f"ablation-{kind}-s{seed}.json" for seed in range(2)]
+    names["random_weights"] = [f"ablation-random-{number:05d}-s{seed}.json" for seed in range(2)]
+    for arm, values in told.items():
+        files |= {name: rows(value) for name, value in zip(names[arm], values, strict=True)}
+    ssim = {arm: [value / 100 for value in values] for arm, values in told.items()}
+    costs = [penalty(RESTORMER.architecture(one)) for one in (number, *draws)]
+    files[belonging.ABLATIONS] = {
+        "headline/chosen": label,
+        "headline/psnr": told,
+        "headline/ssim": ssim,
+        "headline/penalty": {"chosen": costs[0], "random_hybrids": costs[1:]},
+    }
+    return files
+
+
+def uformer(label: str = "T 2 6 T 2 T T 2 1", **latency: Any) -> dict[str, dict[str, Any]]:
+    """Notebook 10 with its files: teachers of 21.0 and 21.1 dB, a hybrid between them."""
+    number, teacher = (
+        UFORMER_SPACE.index(one) for one in (UFORMER_SPACE.labeled(label), UFORMER_SPACE.teacher)
+    )
+    psnr: dict[str, Any] = {"teacher": 21.0, "hybrid": [20.9, 21.2], "longer": [21.1, 21.1]}
+    files = {"teacher.json": rows(21.0), "pool.json": {}}
+    for seed in range(2):
+        files[job(number, seed)] = rows(psnr["hybrid"][seed])
+        files[job(teacher, seed)] = rows(psnr["longer"][seed])
+    ssim = {"teacher": 0.21, "hybrid": [0.209, 0.212], "longer": [0.211, 0.211]}
+    times = {"ratio": 0.75, "low": 0.7, "high": 0.8, "rounds": 12} | latency
+    told = {"chosen": label, "psnr": psnr, "ssim": ssim, "latency": times}
+    files[belonging.UFORMER] = {f"headline/{key}": value for key, value in told.items()}
+    return files
 
 
 # ---- every number is covered, once ------------------------------------------------------------
@@ -315,7 +366,7 @@ def test_every_verdict_on_a_measurement_names_fields_that_hold_what_it_says() ->
 
 
 def test_a_status_waits_for_its_result_and_follows_it(tmp_path: Path) -> None:
-    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "search-beats-random")
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "search-beats-equal-blocks")
     fields = claim.given.fields
     waiting = claims.verdict(claim, "4.5", Sources("mini", tmp_path))
     assert waiting.status is Status.QUOTED
@@ -323,18 +374,68 @@ def test_a_status_waits_for_its_result_and_follows_it(tmp_path: Path) -> None:
     assert "results/mini/denoise/08_ablations.manifest.json is not there yet" in waiting.evidence
     seen = {}
     for name, values in {
-        "up": ([22.4, 22.6], [22.0, 22.2]),
-        "near": ([22.4, 22.6], [22.3, 22.5]),
-        "down": ([22.0, 22.1], [22.3, 22.4]),
-    }.items():
-        files = {claim.given.file: dict(zip(fields, values, strict=True))}
+        "up": [22.0, 22.2],
+        "near": [22.3, 22.7],
+        "down": [22.5, 22.7],
+    }.items():  # the hybrid has 22.4 and 22.6 dB
+        files = ablated(equal_blocks=values)
         seen[name] = claims.verdict(claim, "4.5", results(tmp_path / name, files))
     assert seen["up"].status is Status.REPRODUCED
     assert seen["up"].ours == "+0.40 dB"  # 22.5 - 22.1
-    assert seen["near"].status is Status.UNDECIDED  # two ranges that overlap
+    assert seen["near"].status is Status.UNDECIDED  # one seed above it, one below
     assert seen["down"].status is Status.CONTRADICTED
     assert not seen["up"].is_pending
     assert [fact.field for fact in seen["up"].facts] == list(fields)
+
+
+@pytest.mark.parametrize(
+    ("draws", "status"),
+    [
+        # 21.90 to 22.66 around 22.28, two standard errors are 0.10: the hybrid's 22.4 and 22.6 dB
+        # are above that, though single draws are above the hybrid
+        ([21.90 + 0.04 * k for k in range(20)], Status.REPRODUCED),
+        ([22.05 + 0.04 * k for k in range(20)], Status.UNDECIDED),  # around 22.43
+        ([22.40 + 0.04 * k for k in range(20)], Status.CONTRADICTED),  # around 22.78
+        ([21.0] * 19, Status.UNDECIDED),  # one draw too few
+    ],
+)
+def test_random_draws_are_beaten_in_the_mean_and_not_one_and_all(
+    draws: list[float], status: Status, tmp_path: Path
+) -> None:
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "search-beats-random")
+    one = claims.verdict(claim, "4.5", results(tmp_path, ablated(random_hybrids=draws)))
+    assert one.status is status, one.evidence
+    beaten = sum(draw < 22.5 for draw in draws)
+    assert f"It is above {beaten} of {len(draws)} draws." in one.evidence
+    assert "seeds;" not in one.evidence
+
+
+def test_a_verdict_on_random_draws_takes_as_many_as_the_notebook_draws() -> None:
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "search-beats-random")
+    text = (ROOT / "notebooks" / "text" / "08_ablations.py").read_text("utf-8")
+    (n_draws,) = re.findall(r"(?m)^n_draws = (\d+)", text)
+    assert claim.given.criterion == int(n_draws) == 20  # table 5 has one
+
+
+def test_two_networks_of_several_seeds_are_held_against_each_other_seed_by_seed(
+    tmp_path: Path,
+) -> None:
+    # the committed denoising: seeds lie 0.23 dB apart, and the hybrid is ahead with each of them
+    x, y = [22.50, 22.58, 22.73], [22.41, 22.47, 22.58]
+    given = replace(TWO, criterion=0.0, beside="headline/t", unit="dB")
+    finding = scores.above(given, results(tmp_path, told(x=x, y=y, t=[22.635])))
+    assert finding.holds is True
+    assert finding.ours == "+0.12 dB"  # (0.09 + 0.11 + 0.15) / 3
+    assert "+0.12 dB, +0.09 to +0.15 seed by seed over 3 seeds; asked for more" in finding.because
+    beside = "Against t 22.64, which decides nothing: -0.03 dB, -0.25 to +0.21 within the spread"
+    assert beside in finding.because  # 22.5 - 22.635 - 0.115 and so on
+
+
+def test_a_table_and_a_verdict_tell_one_and_the_same_change() -> None:
+    told = json.loads((ROOT / "results/mini/denoise/06_finetune.manifest.json").read_text("utf-8"))
+    changes = told["headline"]["change"]["teacher, longer"]
+    span = f"{min(changes):+.2f} to {max(changes):+.2f} seed by seed over {len(changes)} seeds"
+    assert span in by_id()["denoise-above-teacher"].evidence
 
 
 def test_a_checkout_without_results_has_only_claims_that_wait(tmp_path: Path) -> None:
@@ -470,6 +571,107 @@ def test_each_manifest_is_held_against_what_it_was_made_from(
     where = results(tmp_path / "bad", beside | {file: own | bad})
     with pytest.raises(NotMeasuredError, match=re.escape(reason)):
         where.content("denoise", file)
+
+
+DRAWN = job(sampled(RESTORMER, 1, 0)[0], 0)
+EQUAL_1 = "ablation-equal-s1.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "reason"),
+    [
+        (EQUAL_1, "result/test", [{"psnr": 99.0}], f"another PSNR of equal_blocks than {EQUAL_1}"),
+        (DRAWN, "result/test", [{"psnr": 99.0}], f"another PSNR of random_hybrids than {DRAWN}"),
+        (FIRST, "identity/pool", "old", f"{FIRST} was made with another pool than is beside it"),
+        (
+            belonging.ABLATIONS,
+            "headline/ssim",
+            {"reinitialized": [0.22, 0.23]},
+            "tells another SSIM of reinitialized than ablation-fresh-",
+        ),
+        (
+            belonging.ABLATIONS,
+            "headline/penalty",
+            {"chosen": 1.0, "random_hybrids": [1.0] * 20},
+            "tells other penalties than its hybrids have",
+        ),
+        (
+            belonging.ABLATIONS,
+            "headline/ssim",
+            {"reinitialized": [0.22]},
+            "tells 1 values of reinitialized; expected 2",
+        ),
+        (belonging.ABLATIONS, "headline", {"chosen": LABEL}, "tells nothing of 'psnr'"),
+        (  # the case that was seen: a notebook of another hybrid, whose arms tell 99 dB
+            belonging.ABLATIONS,
+            "headline/chosen",
+            OTHER,
+            f"is of the hybrid {OTHER}, but 06_finetune.manifest.json has chosen {LABEL}",
+        ),
+        (
+            "pool.json",
+            "provenance/created",
+            "2026-01-03T00:00:00+00:00",
+            "is older than pool.json, which it rests on",
+        ),
+    ],
+)
+def test_the_ablations_are_held_against_the_networks_of_every_arm(
+    name: str, field: str, value: Any, reason: str, tmp_path: Path
+) -> None:
+    files = ablated()
+    assert results(tmp_path / "good", files).content("denoise", belonging.ABLATIONS)
+    files[name] = files.get(name, {}) | {field: value}
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "distillation-matters")
+    one = claims.verdict(claim, "4.5", results(tmp_path / "bad", files))
+    assert one.status is Status.QUOTED
+    assert one.is_pending
+    assert reason in one.evidence
+
+
+U_HYBRID = job(UFORMER_SPACE.index(UFORMER_SPACE.labeled("T 2 6 T 2 T T 2 1")), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "reason"),
+    [
+        (U_HYBRID, "result/test", [{"psnr": 99.0}], f"another PSNR of hybrid than {U_HYBRID}"),
+        (job(0, 1), "result/test", [{"psnr": 99.0}], "PSNR of longer than hybrid-00000-s1.json"),
+        ("teacher.json", "result/test", [{"psnr": 99.0}], "another PSNR of teacher than teacher"),
+        (
+            "teacher.json",
+            "result/test",
+            [{"psnr": 21.0, "ssim": 0.9}],
+            "another SSIM of teacher than teacher.json",
+        ),
+        ("pool.json", "identity/teacher", "old", "pool.json was made with another teacher than"),
+        (
+            "pool.json",
+            "provenance/created",
+            "2026-01-03T00:00:00+00:00",
+            "is older than pool.json, which it rests on",
+        ),
+        (belonging.UFORMER, "headline/chosen", "T " * 8 + "T", "tells another PSNR of hybrid"),
+    ],
+)
+def test_table_6_is_held_against_the_networks_of_its_own_pair(
+    name: str, field: str, value: Any, reason: str, tmp_path: Path
+) -> None:
+    files = uformer()
+    where = results(tmp_path / "good", files, UFORMER_PAIR)
+    assert where.content("denoise", belonging.UFORMER)
+    files[name] = files.get(name, {}) | {field: value}
+    where = results(tmp_path / "bad", files, UFORMER_PAIR)
+    with pytest.raises(NotMeasuredError, match=re.escape(reason)):
+        where.content("denoise", belonging.UFORMER)
+
+
+def test_table_6_without_its_networks_is_not_measured_yet(tmp_path: Path) -> None:
+    where = results(tmp_path, {belonging.UFORMER: uformer()[belonging.UFORMER]}, UFORMER_PAIR)
+    (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "uformer-pair-stays-close")
+    one = claims.verdict(claim, "4.5", where)
+    assert one.is_pending
+    assert "denoise-uformer/hybrid-" in one.evidence
 
 
 def test_a_notebook_without_a_rule_is_refused(tmp_path: Path) -> None:
@@ -620,9 +822,15 @@ Files = dict[str, Any]
 THREE_WAYS: dict[str, tuple[Given, Files, Files, Files]] = {
     "above": (
         TWO,  # asked for more than 0.5
-        told(x=[2.9, 3.1], y=[2.0, 2.1]),  # 0.8 to 1.1
-        told(x=[2.1, 2.3], y=[2.0, 2.1]),  # 0.0 to 0.3
-        told(x=[2.5, 2.7], y=[2.0, 2.1]),  # 0.4 to 0.7
+        told(x=[2.9, 3.1], y=[2.1, 2.0]),  # 0.8 and 1.1, seed by seed
+        told(x=[2.1, 2.3], y=[2.1, 2.0]),  # 0.0 and 0.3
+        told(x=[2.5, 2.7], y=[2.1, 2.0]),  # 0.4 and 0.7
+    ),
+    "above_draws": (  # asked for 4 draws; those have a mean of 2.0, give or take 0.115
+        replace(TWO, criterion=4),  # two standard errors: 2 sqrt(0.04 / 3) / sqrt(4)
+        told(x=[2.15, 2.12], y=[1.9, 2.1, 2.1, 1.9]),
+        told(x=[1.85, 1.88], y=[1.9, 2.1, 2.1, 1.9]),
+        told(x=[2.15, 2.1], y=[1.9, 2.1, 2.1, 1.9]),
     ),
     "several_times": (
         replace(TWO, criterion=2.0, resolution=1),
@@ -725,15 +933,8 @@ def test_a_few_rounds_in_turns_decide_nothing_however_clear(tmp_path: Path) -> N
 
 def test_a_hybrid_chosen_as_faster_can_be_contradicted_by_its_own_timing(tmp_path: Path) -> None:
     (claim,) = (c for c in listed(claims.CLAIMS) if c.id == "uformer-pair-is-faster")
-    told_slower = {"ratio": 1.3, "low": 1.2, "high": 1.4, "rounds": 10, "sum_ratio": 0.9}
-    fields = {f"headline/latency/{name}": value for name, value in told_slower.items()}
-    content = manifest(belonging.UFORMER)
-    put(content, fields)
-    content["parameters"]["pair"] = "uformer-mambair"
-    path = tmp_path / artifacts.RESULTS / "mini" / "denoise-uformer" / belonging.UFORMER
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content))
-    one = claims.verdict(claim, "4.5", Sources("mini", tmp_path))
+    files = uformer(ratio=1.3, low=1.2, high=1.4, rounds=10, sum_ratio=0.9)
+    one = claims.verdict(claim, "4.5", results(tmp_path, files, UFORMER_PAIR))
     assert one.status is Status.CONTRADICTED, one.evidence
     assert "both were then timed whole" in one.evidence
 
@@ -749,13 +950,13 @@ def test_one_run_each_decides_nothing_unless_the_artifact_has_a_spread(tmp_path:
     given = replace(TWO, criterion=None)
     files = told(x=2.3, y=2.0, s=[5.0, 5.4])
     where = results(tmp_path, files)
-    alone = measured.above(given, where)
+    alone = scores.above(given, where)
     assert alone.holds is None
     assert "one run each" in alone.because
-    near = measured.above(replace(given, spread="headline/s"), where)
+    near = scores.above(replace(given, spread="headline/s"), where)
     assert near.holds is None  # 0.3 apart where seeds spread by 0.4
     files = told(x=2.5, y=2.0, s=[5.0, 5.4])
-    far = measured.above(replace(given, spread="headline/s"), results(tmp_path / "far", files))
+    far = scores.above(replace(given, spread="headline/s"), results(tmp_path / "far", files))
     assert far.holds is True
 
 
@@ -820,6 +1021,11 @@ def test_hybrids_are_compared_alike_in_all_tasks_with_the_teacher_trained_as_lon
     scored = [c for c in entries if c.check == "above"]
     assert all("headline/test/teacher" not in c.given.fields for c in scored)
     near = {c.given.task: c.given for c in scored if c.given.criterion is not None}
+    (uformer,) = (c.given for c in listed(claims.CLAIMS) if c.id == "uformer-pair-stays-close")
+    moved = {"file": uformer.file, "task": "denoise"}
+    fields = ("headline/psnr/hybrid", "headline/psnr/longer")
+    moved |= {"fields": fields, "spread": fields[0], "beside": "headline/psnr/teacher"}
+    assert uformer == replace(near["denoise"], **moved)
     over = {c.given.task: c.given for c in scored if c.id.endswith("-above-surrogates")}
     for one in (near, over):
         assert set(one) == set(TASKS)

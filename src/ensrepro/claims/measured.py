@@ -11,11 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from statistics import mean, median
 
-from ensrepro.claims import blocks
+from ensrepro.claims import blocks, scores
 from ensrepro.claims.belonging import BENCH, FINE_TUNING, KNEE, STUDY, job, numbered
-from ensrepro.claims.doubt import Range, of_difference, of_ratio, of_seeds, widest
+from ensrepro.claims.doubt import Range, of_difference, of_ratio
 from ensrepro.claims.records import Given
-from ensrepro.claims.results import Fact, Finding, NotMeasuredError, Sources
+from ensrepro.claims.results import (
+    Fact,
+    Finding,
+    NotMeasuredError,
+    Sources,
+    named,
+    read_all,
+)
 from ensrepro.claims.sources import scalar
 from ensrepro.space import RESTORMER
 
@@ -24,56 +31,12 @@ GLUE = "glue"
 Check = Callable[[Given, Sources], Finding]
 
 
-def read_all(given: Given, sources: Sources) -> list[Fact]:
-    """The fields of the claim's manifest, in its order."""
-    return [sources.read(given.task, given.file, field) for field in given.fields]
-
-
-def named(facts: list[Fact]) -> str:
-    """The values, of several the mean and how far they spread, each after the key that differs."""
-    keys = [fact.field.split("/") for fact in facts]
-    which = -1 if len({key[-1] for key in keys}) == len(keys) else -2
-    parts = []
-    for key, fact in zip(keys, facts, strict=True):
-        values = fact.numbers()
-        spread = f" ({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
-        parts.append(f"{key[which]} {fact.number():.4g}{spread if len(values) > 1 else ''}")
-    return ", ".join(parts)
-
-
 def at_least(given: Given, sources: Sources) -> Finding:
     """The one field is at least `criterion`."""
     (fact,) = read_all(given, sources)
     value = fact.number()
     sentence = f"Measured {value:.3g}, asked for at least {given.criterion:g}."
     return Finding(value >= given.criterion, f"{value:.3g} {given.unit}".strip(), sentence, (fact,))
-
-
-def above(given: Given, sources: Sources) -> Finding:
-    """The first field is above the second by more than `criterion` (0).
-
-    `spread` is a field whose range over seeds stands for those that have one seed; `beside` one
-    that is shown and decides nothing.
-    """
-    ours, theirs = facts = read_all(given, sources)
-    spread, beside = (
-        [sources.read(given.task, given.file, field)] if field else []
-        for field in (given.spread, given.beside)
-    )
-    used = tuple({fact.field: fact for fact in (*facts, *spread, *beside)}.values())
-    margin, line = ours.number() - theirs.number(), given.criterion or 0
-    width = widest([*facts, *spread])
-    found = f"{margin:+.2f} {given.unit}".strip()
-    values = named(facts) + (f" (beside them {named(beside)})" if beside else "")
-    if width is None:
-        sentence = f"{values}: {found}; one run each, so nothing tells how far runs spread."
-        return Finding(None, found, sentence, used)
-    span = of_difference(of_seeds(ours, width), of_seeds(theirs, width))
-    sentence = (
-        f"{values}: {found}, {span.low:+.2f} to {span.high:+.2f} within the spread over "
-        f"seeds; asked for more than {line:g}."
-    )
-    return Finding(span.above(line), found, sentence, used)
 
 
 def several_times(given: Given, sources: Sources) -> Finding:
@@ -276,7 +239,8 @@ def finds_front(given: Given, sources: Sources) -> Finding:
 
 CHECKS: Mapping[str, Check] = {
     "at_least": at_least,
-    "above": above,
+    "above": scores.above,
+    "above_draws": scores.above_draws,
     "several_times": several_times,
     "share_at_most": share_at_most,
     "gap_closed": gap_closed,
