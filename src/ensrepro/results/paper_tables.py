@@ -166,7 +166,8 @@ def scale_title(number: int, found: OnFile) -> str:
     return (
         f"Table {number} at our scale, profile {found.profile}: what each network changes against "
         f"{against} on the test photos. Mean and range over n seeds or draws, seed by seed where "
-        "both sides have several; the reference has as many as the column n against says."
+        "both sides have several seeds, else against the mean; the reference has as many as the "
+        "column n against says."
     )
 
 
