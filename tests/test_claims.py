@@ -39,7 +39,7 @@ from ensrepro.claims import (
 )
 from ensrepro.claims.belonging import NotMeasuredError, job, numbered
 from ensrepro.claims.doubt import Range, of_difference
-from ensrepro.claims.records import Cells, Claim, Given
+from ensrepro.claims.records import Cells, Claim, Given, Line
 from ensrepro.claims.sources import Cell
 from ensrepro.config import TASKS, UFORMER_PAIR
 from ensrepro.figures.distillation import ALIVE_DB
@@ -129,6 +129,20 @@ def test_the_inconsistent_cells_are_those_that_the_cells_beside_them_contradict(
     assert {(table, method) for table, method, _ in found} == arithmetic - {(0, "scalars")}
 
 
+def test_means_that_miss_the_last_digit_are_told_apart_from_those_that_are_wrong() -> None:
+    # by hand: the recomputed mean rounds to another last digit, but by no more than its cells may
+    off = {
+        *((1, "RESCAN", "SSIM"), (1, "PreNet", "PSNR"), (3, "KPACS", "SSIM")),
+        *((3, "IFANS", "PSNR"), (3, "RestormerD", "PSNR"), (3, "RestormerD", "SSIM")),
+    }
+    every = cells.verdicts()
+    found = {(o.cell.table, o.cell.method, o.cell.metric) for o in every if o.is_last_digit_off}
+    assert found == off
+    assert {o.status for o in every if o.is_last_digit_off} == {Status.CONSISTENT}
+    assert "last digit off" in pages.LAST_DIGIT
+    assert pages.cell_rows()[-1]["off"] == len(off)
+
+
 def test_recomputed_cells_are_all_means_and_all_repetitions() -> None:
     decided = {one.cell for one in cells.verdicts() if one.status not in (None, Status.QUOTED)}
     for where in decided:
@@ -184,12 +198,14 @@ def test_the_few_numbers_that_are_typed_are_in_no_file_of_the_papers_numbers() -
     entries = [*listed(claims.CLAIMS), *listed(claims.ERRATA)]
     typed = {claim.id: claim.given.numbers for claim in entries if claim.given.numbers}
     # blocks of the stages, a count that the text spells out, and a value of another work
-    assert set(typed) == {"eight-stages", "five-derain-sets", "stronger-baseline"}
+    of_others = {"stronger-baseline", "stronger-baseline-deblurring"}
+    assert set(typed) == {"eight-stages", "five-derain-sets"} | of_others
     assert {group.id for group in records.groups() if group.numbers} == {"defocus-combined"}
 
 
 def test_every_check_is_named_by_a_claim_and_every_claim_names_one() -> None:
-    named = {claim.check for file in (claims.CLAIMS, claims.ERRATA) for claim in listed(file)}
+    entries = [claim for file in (claims.CLAIMS, claims.ERRATA) for claim in listed(file)]
+    named = {check for claim in entries for check, _ in claim.checks}
     tables = [*map(set, (printed.CHECKS, oddities.CHECKS, reading.CHECKS))]
     tables += [*map(set, (measured.CHECKS, counted.CHECKS))]
     assert named == {records.QUOTED_ONLY}.union(*tables)
@@ -936,8 +952,8 @@ def psnr(table: int, method: str, dataset: str) -> Cells:
 PRINTED_BOTH_WAYS: dict[str, tuple[Given, Given]] = {
     "better": (Given(cells=(GOPRO,)), Given(cells=(TIE,))),
     "never_worse": (
-        Given(cells=(backwards(GOPRO),), criterion=0.16),
-        Given(cells=(backwards(GOPRO),), criterion=0.15),
+        Given(cells=(backwards(GOPRO),), lines=(Line("PSNR", 0.16), Line("SSIM", 0.0))),
+        Given(cells=(backwards(GOPRO),), lines=(Line("PSNR", 0.15), Line("SSIM", 0.16))),
     ),
     "most_on": tuple(
         Given(cells=(replace(GOPRO, datasets=()),), passages=(name,))
@@ -1011,6 +1027,17 @@ PRINTED_BOTH_WAYS: dict[str, tuple[Given, Given]] = {
         )
         for row in ("Hybrid design with Equal blocks", "Randomly designed Hybrid network")
     ),
+    "fewer_decimals": tuple(
+        Given(cells=(Cells(4, (method,), ("SenseNoise",), ("PSNR",)),))
+        for method in ("MIRNet", "Ours")  # 39.3 where the others have two decimals
+    ),
+    "left_empty": tuple(
+        Given(cells=(Cells(3, ("KBNetS",), (name,)),)) for name in ("Combined", "Indoor")
+    ),
+    "repeats_tables": tuple(
+        Given(cells=(Cells(5, (row,), (), ("PSNR",)),))
+        for row in ("Proposed model with FwKD", "Proposed model without FwKD")
+    ),
     "above_column": tuple(
         Given(numbers=(n,), cells=(Cells(4, (), ("SIDD",), ("PSNR",)),), passages=("a work",))
         for n in (40.05, 40.04)
@@ -1029,6 +1056,39 @@ def test_a_check_of_the_paper_can_say_yes_and_no(name: str) -> None:
     check = PRINTED_CHECKS[name]
     assert check(yes).holds
     assert not check(no).holds
+
+
+def as_told(value: float) -> tuple[str, ...]:
+    """How a sentence may write a line."""
+    return f"{value:g}", f"{value:.0%}", f"{value:.2f}"
+
+
+def test_every_line_that_we_draw_stands_in_the_evidence() -> None:
+    seen = 0
+    for one in [*claims.verdicts(), *claims.errata()]:
+        every = [given for _, given in one.claim.checks]
+        drawn = [given.criterion for given in every if given.criterion is not None]
+        drawn += [line.worse for given in every for line in given.lines]
+        if one.is_pending:
+            continue
+        said = re.findall(
+            r"(?:[Aa]sked for|costs under|verdict takes)(.*?)(?:;|\.\s|\.$|$)", one.evidence
+        )
+        words = re.findall(r"-?\d+(?:\.\d+)?%?", " ".join(said))
+        for value in drawn:
+            assert {*as_told(value)} & {*words}, (one.claim.id, value, one.evidence)
+            seen += 1
+    assert seen >= 25
+
+
+def test_one_word_has_one_line_printed_or_measured() -> None:
+    every = listed(claims.CLAIMS)
+    printed_lines = {line for claim in every for line in claim.given.lines}
+    assert printed_lines == {Line("PSNR", 0.2), Line("SSIM", 0.01)}
+    measured_lines = {c.given.criterion for c in every if c.check == "above"} - {None}
+    assert measured_lines == {-0.2}
+    loose = {claim.check for claim in every if claim.given.lines}
+    assert loose == {"never_worse"}
 
 
 def with_depths(depths: tuple[int, ...]) -> Space:
@@ -1094,7 +1154,7 @@ def test_what_was_judged_by_reading_is_marked_on_the_pages_and_in_the_report(
     remarks = claims.errata()
     marked = [claims.BY_READING in pages.finding_row(one)["finding"] for one in remarks]
     assert marked == [one.claim.check == "sources_named" for one in remarks]
-    assert sum(marked) == 2
+    assert sum(marked) == 3
     (row,) = (r for r in pages.summary_rows(made) if "status-inconsistent" in r["status"])
     assert f"2 of them {claims.BY_READING}" in row["meaning"]
     assert claims.report().count(claims.BY_READING) == len(read)
@@ -1118,10 +1178,30 @@ def test_a_remark_that_does_not_hold_is_not_printed(monkeypatch: pytest.MonkeyPa
         claims.errata()
 
 
+def test_every_part_of_a_remark_has_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [(section, c) for section in records.sections(claims.ERRATA) for c in section.claims]
+    both = [(section, claim) for section, claim in every if claim.also]
+    assert {claim.id for _, claim in both} >= {
+        *("mirnet-sensenoise", "kbnet-repeats-restormer", "defocus-perceptual"),
+        *("without-distillation-below-mambair", "derain-gain-in-three-sets"),
+    }
+    section, claim = both[0]
+    made = claims.verdict(claim, section.title, Sources("mini", ROOT))
+    whole = [finding.because for finding in claims.findings(claim, Sources("mini", ROOT))]
+    assert len(whole) == 2
+    assert made.evidence == " ".join(whole)
+    wrong = replace(claim.also[0], given=Given(cells=(replace(GOPRO, datasets=("HIDE",)),)))
+    bad = replace(section, claims=(replace(claim, also=(replace(wrong, check="worse"),)),))
+    monkeypatch.setattr(claims, "sections", lambda file: (bad,))
+    with pytest.raises(ValueError, match=f"^erratum {claim.id} is not what the numbers say"):
+        claims.errata()
+
+
 def subjects() -> set[tuple[int, str, str]]:
     """(table, method, dataset) that the errata page speaks of."""
     made = [one for one in claims.verdicts() if one.status is Status.INCONSISTENT]
-    rectangles = [c for one in [*made, *claims.errata()] for c in one.claim.given.cells]
+    every = [given for one in [*made, *claims.errata()] for _, given in one.claim.checks]
+    rectangles = [cells for given in every for cells in given.cells]
     found = {(w.table, w.method, w.dataset) for c in rectangles for w in sources.selected(c)}
     wrong = [one.cell for one in cells.verdicts() if one.status is Status.INCONSISTENT]
     return found | {(w.table, w.method, w.dataset) for w in wrong}

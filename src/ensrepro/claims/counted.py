@@ -31,7 +31,7 @@ def growth(given: Given, sources: Sources) -> Finding:
     exponent = log(of_block[larger] / of_block[smaller]) / (2 * log(larger / smaller))
     sentence = (
         f"From {smaller} to {larger} pixels a side, MACs grow with the power {exponent:.3f} of "
-        "the number of pixels."
+        f"the number of pixels; asked for {given.criterion:g}, give or take {EXPONENT_TOLERANCE:g}."
     )
     near = abs(exponent - given.criterion) <= EXPONENT_TOLERANCE
     return Finding(near, f"{exponent:.2f}", sentence, (fact,))

@@ -73,27 +73,39 @@ def listed(parts: Sequence[object]) -> str:
     return "; ".join(map(str, parts[:SHOWN])) + (f"; and {more} more" if more > 0 else "")
 
 
-def judged(every: list[Comparison], wrong: list[Comparison], slack: Decimal) -> Finding:
-    """Whether nothing goes the wrong way, or what does; `slack` is what was let pass."""
-    n, closest = len(every), every[0]
+def closest(every: Sequence[Comparison]) -> list[Comparison]:
+    """The comparison with the smallest gain, of each metric."""
+    first: dict[str, Comparison] = {}
+    for one in sorted(every, key=lambda one: one.gain):
+        first.setdefault(one.ours.metric, one)
+    return list(first.values())
+
+
+def judged(every: list[Comparison], wrong: list[Comparison], asked: str = "") -> Finding:
+    """Whether nothing goes the wrong way, or what does; `asked` says what was let pass."""
+    n = len(every)
     ours = f"{n - len(wrong)} of {n}"
     if not wrong:
-        return Finding(True, ours, f"So in all {n} comparisons; the closest: {closest}.")
-    by = f" by more than {slack}" if slack else ""
-    return Finding(False, ours, f"Not so in {len(wrong)} of {n} comparisons{by}: {listed(wrong)}.")
+        near = "; ".join(map(str, closest(every)))
+        return Finding(True, ours, f"So in {ours} comparisons{asked}; the closest: {near}.")
+    return Finding(
+        False, ours, f"Not so in {len(wrong)} of {n} comparisons{asked}: {listed(wrong)}."
+    )
 
 
 def better(given: Given) -> Finding:
     """The first method is better than each other one; `cells`."""
     every = all_compared(given)
-    return judged(every, [one for one in every if one.gain <= 0], Decimal(0))
+    return judged(every, [one for one in every if one.gain <= 0])
 
 
 def never_worse(given: Given) -> Finding:
-    """The first method is at most `criterion` (0) worse than each other one; `cells`."""
-    slack = Decimal(str(given.criterion or 0))
+    """The first method is in no metric worse than each other one by more than `lines` say (0)."""
+    slack = {line.metric: Decimal(str(line.worse)) for line in given.lines}
     every = all_compared(given)
-    return judged(every, [one for one in every if one.gain < -slack], slack)
+    wrong = [one for one in every if one.gain < -slack.get(one.ours.metric, Decimal(0))]
+    let = " and ".join(f"{most} worse in {metric}" for metric, most in slack.items())
+    return judged(every, wrong, f", asked for at most {let}" if let else "")
 
 
 def most_on(given: Given) -> Finding:
