@@ -128,6 +128,11 @@ def test_an_evaluation_of_a_released_restormer_fills_its_row(tmp_path: Path):
     doubt = f"motion_deblurring.pth, SHA-256 {DIGEST}..., taken for the released one by its name"
     assert row.measured.note == doubt
     assert f"* Restormer: {doubt}\n" in paper_tables.text(2, on_file(tmp_path))
+    # 30 dB where 32.92 are printed: no longer "quoted only"
+    assert flat(row)["status"] == "evaluated on the benchmark"
+    assert flat(row)["because"] == "Measured 30, printed 32.92: -2.9."
+    untouched = of(paper_tables.rows(2, on_file(tmp_path)), "Restormer", "HIDE", "PSNR")
+    assert flat(untouched)["status"] == "quoted only"
     others = [r for r in paper_tables.rows(2, on_file(tmp_path)) if r.measured]
     assert {(r.model, r.benchmark) for r in others} == {("Restormer", "GoPro")}
 
@@ -168,8 +173,9 @@ def test_the_deraining_average_is_there_when_all_five_sets_are(tmp_path: Path):
         ({"is_partial": True, "n_images": 3}, "partial: 3 of 10 images"),
         ({"inference": "tiles of 256 pixels, 32 of each side dropped"}, "unlike the protocol"),
         ({"layout": "original-blur_gamma"}, "layout original-blur_gamma"),
-        ({"subject": "mine.pth"}, ""),
-        ({"subject": "deraining.pth"}, ""),  # Restormer's, but not of this task
+        ({"subject": "mine.pth"}, "no released Restormer by its name"),
+        # Restormer's, but not of this task
+        ({"subject": "deraining.pth"}, "no released Restormer by its name"),
     ],
 )
 def test_what_is_not_comparable_has_a_row_of_its_own_without_a_difference(
@@ -183,6 +189,25 @@ def test_what_is_not_comparable_has_a_row_of_its_own_without_a_difference(
         assert row.measured.kind is Kind.APART
         assert note in row.measured.note
         assert DIGEST in row.model
+
+
+def test_a_row_that_no_file_name_tells_does_not_wait_for_an_evaluation(tmp_path: Path):
+    before = paper_tables.waiting(4, on_file(tmp_path))
+    evaluation(tmp_path / evaluated.FOLDER, "sidd", "Uformer_B.pth")
+    after = paper_tables.waiting(4, on_file(tmp_path))
+    assert after == before
+    restormers, apart, _ = before[:3]
+    assert restormers.startswith("4 cells of Restormer wait for an evaluation")
+    assert apart.startswith("6 cells of Uformer, MambaIR stay empty: no name of a file tells")
+    assert "gets a row of its own" in apart
+    (row, _) = [r for r in paper_tables.rows(4, on_file(tmp_path)) if r.measured]
+    assert row.model == f"Uformer_B-{DIGEST}"
+    assert row.measured.note == evaluated.UNKNOWN
+
+
+def test_what_table_6_waits_for_is_a_test_set_and_not_weights(tmp_path: Path):
+    (cells, _) = paper_tables.waiting(6, on_file(tmp_path))
+    assert cells.startswith("9 cells cannot be evaluated: the paper names neither the test set")
 
 
 def test_of_two_evaluations_the_whole_set_is_taken(tmp_path: Path):
