@@ -971,21 +971,21 @@ PRINTED_BOTH_WAYS: dict[str, tuple[Given, Given]] = {
         Given(scalars=("surrogates_refinement", "surrogates_bottleneck", *SURROGATES)),
         Given(scalars=("variants_per_stage_min", "variants_per_stage_max", *SURROGATES)),
     ),
-    "blocks_of_stages": (
-        Given(scalars=("n_stages",), numbers=(4, 6, 6, 8, 6, 6, 4, 4)),
-        Given(scalars=("n_stages",), numbers=(4, 6, 6, 8, 4, 6, 6, 4)),
+    "one_for_each_stage": (
+        Given(scalars=("n_stages", *SURROGATES), numbers=(4, 6, 6, 8, 6, 6, 4, 4)),
+        Given(scalars=("n_stages", *SURROGATES), numbers=(4, 6, 6, 8, 6, 6, 4)),
     ),
     "rounds": tuple(
         Given(scalars=(name,), cells=(Cells(6, (method,), (), ("Latency (ms)",)),))
         for name, method in (("latency_uformer", "Uformer"), ("latency_uformer_hybrid_1", "Arch-1"))
     ),
     "tasks_of_tables": (
-        Given(scalars=("n_tasks",), cells=(GOPRO,) * 5),
-        Given(scalars=("n_tasks",), cells=(GOPRO,) * 4),
+        Given(scalars=("n_tasks",)),  # own rows: tables 1, 2 and 4, two of table 3
+        Given(scalars=("n_stages",)),
     ),
     "sets_of_table": (
-        Given(numbers=(4,), cells=(Cells(2),)),
-        Given(numbers=(5,), cells=(Cells(2),)),
+        Given(numbers=(5,), cells=(Cells(1),)),  # six columns, one of them the average
+        Given(numbers=(6,), cells=(Cells(1),)),
     ),
     "fewer_sets": (
         Given(cells=(AVERAGES,)),

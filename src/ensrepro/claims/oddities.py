@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ensrepro.claims.cells import OWN
-from ensrepro.claims.printed import Check, all_compared, compared, listed
+from ensrepro.claims.printed import AVERAGE, Check, all_compared, compared, listed
 from ensrepro.claims.records import Cells, Given
 from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
@@ -21,8 +21,6 @@ from ensrepro.claims.sources import (
     selected,
     value,
 )
-
-AVERAGE = "Average"
 
 
 def mean(cells: list[Cell]) -> Decimal:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from ensrepro.claims.cells import OWN
 from ensrepro.claims.records import Cells, Given
 from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
@@ -18,12 +19,14 @@ from ensrepro.claims.sources import (
     cell,
     gain,
     half_digit,
+    printed_cells,
     scalar,
     selected,
     value,
 )
 from ensrepro.space import RESTORMER
 
+AVERAGE = "Average"  # a column that is no test set
 SHOWN = 4  # comparisons that a sentence spells out
 
 Check = Callable[[Given], Finding]
@@ -146,12 +149,20 @@ def outer_counts(given: Given) -> Finding:
     return Finding(found == (low, high), ours, sentence)
 
 
-def blocks_of_stages(given: Given) -> Finding:
-    """`numbers` are the blocks of the stages, and there are as many as the first scalar says."""
-    blocks = [stage.n_blocks for stage in RESTORMER.stages]
-    n = int(scalar(given.scalars[0]))
-    sentence = f"{len(blocks)} stages with {', '.join(map(str, blocks))} blocks."
-    return Finding([*given.numbers] == blocks and n == len(blocks), str(len(blocks)), sentence)
+def one_for_each_stage(given: Given) -> Finding:
+    """There are as many `numbers`, blocks of a stage, as the first scalar says, and other scalars.
+
+    The others are the surrogates of a stage.
+    """
+    total, *parts = given.scalars
+    counts = len(given.numbers), len(parts)
+    blocks = ", ".join(f"{number:g}" for number in given.numbers)
+    sentence = (
+        f"Blocks are listed for {counts[0]} stages ({blocks}), surrogates for {counts[1]}; "
+        f"stated are {scalar(total)}."
+    )
+    holds = set(counts) == {int(scalar(total))}
+    return Finding(holds, str(counts[0]), sentence)
 
 
 def fewer_blocks_than_twins(given: Given) -> Finding:
@@ -194,20 +205,21 @@ def rounds(given: Given) -> Finding:
 
 
 def tasks_of_tables(given: Given) -> Finding:
-    """Tables of tasks, with single image and dual pixel apart, are as many as the first scalar.
+    """The paper's own rows of all tables are of as many tasks as the first scalar says.
 
-    `cells` are one rectangle a task.
+    A table is of one task, but for rows of a single image and of dual pixels.
     """
-    n, stated = len(given.cells), int(scalar(given.scalars[0]))
-    for cells in given.cells:
-        compared(cells)
-    tables = ", ".join(f"table {c.table} ({c.methods[0]})" for c in given.cells)
-    return Finding(n == stated, str(n), f"{tables}: {n}.")
+    stated = int(scalar(given.scalars[0]))
+    own = [where for where in printed_cells() if where.method.startswith(OWN)]
+    rows = dict.fromkeys((where.table, where.method) for where in own)
+    listing = ", ".join(f"table {table} ({method})" for table, method in rows)
+    return Finding(len(rows) == stated, str(len(rows)), f"{listing}: {len(rows)}.")
 
 
 def sets_of_table(given: Given) -> Finding:
-    """The table has as many test sets as `numbers` says; `cells` selects them."""
-    sets = {where.dataset: None for where in selected(given.cells[0])}
+    """The table has as many test sets as `numbers` says, its average not counted; `cells`."""
+    sets = dict.fromkeys(where.dataset for where in selected(given.cells[0]))
+    sets.pop(AVERAGE, None)
     return Finding(len(sets) == given.numbers[0], str(len(sets)), f"{', '.join(sets)}.")
 
 
@@ -218,7 +230,7 @@ CHECKS: Mapping[str, Check] = {
     "quotient": quotient,
     "sums": sums,
     "outer_counts": outer_counts,
-    "blocks_of_stages": blocks_of_stages,
+    "one_for_each_stage": one_for_each_stage,
     "fewer_blocks_than_twins": fewer_blocks_than_twins,
     "halves_in_pool": halves_in_pool,
     "rounds": rounds,
