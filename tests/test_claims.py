@@ -43,7 +43,7 @@ from ensrepro.claims.records import Cells, Claim, Given, Line
 from ensrepro.claims.sources import Cell
 from ensrepro.config import TASKS, UFORMER_PAIR
 from ensrepro.figures.distillation import ALIVE_DB
-from ensrepro.space import RESTORMER, Space, sampled
+from ensrepro.space import RESTORMER, Space, penalty, sampled
 from ensrepro.space import UFORMER as UFORMER_SPACE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -793,6 +793,7 @@ BOTH_WAYS: dict[str, tuple[Given, Files, Files]] = {
         told(x={"encoder_1": 2}, y={"encoder_1 4": 1, "encoder_1 2": 2}),
     ),
     "fewer_transformers": (Given(), CHOSEN, KEPT),
+    "alternatives_keep_more": (Given(scalars=("equal_blocks_share",)), CHOSEN, KEPT),
     "plateau": (ONE, knee(1.4), knee(1.6)),
     "one_pool": (Given(), pool(22), pool(21)),
 }
@@ -899,6 +900,27 @@ def test_what_holds_by_count_or_definition_is_not_said_to_be_reproduced() -> Non
         *("no-training-in-the-search", "plateau-at-the-knee", "fewer-transformer-blocks"),
     ):
         assert made[name].status is Status.COUNTED, name
+
+
+def test_what_random_architectures_keep_is_counted_over_all_of_them() -> None:
+    every = counted.by_transformers()
+    assert every == Counter(int(penalty(one, "transformers")) for one in RESTORMER)
+    # a stage keeps its blocks in one of its choices: 4/3 + 6/4 + 6/4 + 8/5 + 6/4 + 6/4 + 4/3 + 4/3
+    average = sum(blocks * n for blocks, n in every.items()) / every.total()
+    assert average == pytest.approx(11.6)
+    one = by_id()["alternatives-overuse-transformers"]
+    assert "a random one keeps 11.6 on average" in one.evidence
+    assert one.status in (Status.REPRODUCED, Status.CONTRADICTED)
+
+
+def test_a_receptive_field_says_of_which_stage_it_is() -> None:
+    stage = json.loads((ROOT / "results/mini/denoise/02_erf.manifest.json").read_text("utf-8"))
+    made = [one for one in by_id().values() if one.claim.id.startswith("erf-")]
+    assert len(made) == 3
+    for one in made:
+        assert one.evidence.startswith(f"In {stage['headline']['stage']} alone: ")
+        assert "headline/stage" in {fact.field for fact in one.facts}
+        assert "one seed" in one.evidence
 
 
 def test_a_pair_of_blocks_is_counted_once() -> None:

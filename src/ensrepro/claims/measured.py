@@ -13,6 +13,7 @@ from statistics import mean, median
 
 from ensrepro.claims import blocks, scores
 from ensrepro.claims.belonging import BENCH, FINE_TUNING, KNEE, STUDY, job, numbered
+from ensrepro.claims.counted import by_transformers
 from ensrepro.claims.doubt import Range, of_difference, of_ratio
 from ensrepro.claims.records import Given
 from ensrepro.claims.results import (
@@ -24,11 +25,19 @@ from ensrepro.claims.results import (
     read_all,
 )
 from ensrepro.claims.sources import scalar
-from ensrepro.space import RESTORMER
+from ensrepro.space import RESTORMER, penalty
 
 GLUE = "glue"
 
 Check = Callable[[Given, Sources], Finding]
+
+
+def part_of(given: Given, sources: Sources) -> tuple[str, list[Fact]]:
+    """Of which part the fields were measured, as a sentence begins, and where that stands."""
+    if not given.at:
+        return "", []
+    fact = sources.read(given.task, given.file, given.at)
+    return f"In {fact.value} alone: ", [fact]
 
 
 def at_least(given: Given, sources: Sources) -> Finding:
@@ -44,8 +53,10 @@ def several_times(given: Given, sources: Sources) -> Finding:
     ours, theirs = facts = read_all(given, sources)
     a, b, step = ours.number(), theirs.number(), given.resolution
     span = Range((a - step) / (b + step), (a + step) / max(b - step, 1e-9))
-    sentence = f"{named(facts)}: {a / b:.3g} times, asked for {given.criterion:g}."
-    return Finding(span.above(given.criterion), f"{a / b:.3g} times", sentence, tuple(facts))
+    part, where = part_of(given, sources)
+    sentence = f"{part}{named(facts)}: {a / b:.3g} times, asked for {given.criterion:g}."
+    used = (*facts, *where)
+    return Finding(span.above(given.criterion), f"{a / b:.3g} times", sentence, used)
 
 
 def share_at_most(given: Given, sources: Sources) -> Finding:
@@ -68,12 +79,13 @@ def gap_closed(given: Given, sources: Sources) -> Finding:
     gap = goal.number() - start.number()
     share, step = (reached.number() - start.number()) / gap, given.resolution / abs(gap)
     found = f"{share:.1%} of the gap"
+    part, where = part_of(given, sources)
     sentence = (
-        f"{named(facts)}: {found}, {share - step:.1%} to {share + step:.1%} within the resolution; "
-        f"asked for more than {given.criterion:.0%}."
+        f"{part}{named(facts)}: {found}, {share - step:.1%} to {share + step:.1%} within the "
+        f"resolution; asked for more than {given.criterion:.0%}."
     )
     holds = Range(share - step, share + step).above(given.criterion)
-    return Finding(holds, found, sentence, tuple(facts))
+    return Finding(holds, found, sentence, (*facts, *where))
 
 
 def higher_in_every_stage(given: Given, sources: Sources) -> Finding:
@@ -168,6 +180,26 @@ def chosen_is_faster(given: Given, sources: Sources) -> Finding:
     return Finding(holds, f"{gain:.2f} times", sentence, facts)
 
 
+def alternatives_keep_more(given: Given, sources: Sources) -> Finding:
+    """Most architectures and one of equal blocks keep more transformer blocks than the chosen one.
+
+    Equal blocks keep a share of every stage, in %; `scalars` name it.
+    """
+    label = sources.read(given.task, FINE_TUNING, "headline/chosen")
+    kept, every = penalty(numbered(label.value), "transformers"), by_transformers()
+    share = float(scalar(given.scalars[0])) / 100
+    equal = sum(stage.n_blocks * share for stage in RESTORMER.stages)
+    more = sum(n for blocks, n in every.items() if blocks > kept)
+    average = sum(blocks * n for blocks, n in every.items()) / every.total()
+    sentence = (
+        f"{label.value} keeps {kept:.0f} of {max(every)} transformer blocks, equal blocks keep "
+        f"{equal:.0f}; of all architectures {more / every.total():.0%} keep more than it, and a "
+        f"random one keeps {average:.1f} on average."
+    )
+    holds = more > every.total() / 2 and equal > kept
+    return Finding(holds, f"{kept:.0f}; {average:.1f} and {equal:.0f}", sentence, (label,))
+
+
 def takes_less_time(given: Given, sources: Sources) -> Finding:
     """Timed in turns with its reference, something takes less time.
 
@@ -251,6 +283,7 @@ CHECKS: Mapping[str, Check] = {
     "better_than_nothing": better_than_nothing,
     "candidates_gain": candidates_gain,
     "chosen_is_faster": chosen_is_faster,
+    "alternatives_keep_more": alternatives_keep_more,
     "takes_less_time": takes_less_time,
     "beats_random": beats_random,
     "finds_front": finds_front,

@@ -63,6 +63,7 @@ class Given:
     criterion: float | None = None  # where the line between yes and no is drawn
     lines: tuple[Line, ...] = ()  # the same by metric, where cells of several are compared
     spread: str = ""  # a field of the manifest with values over seeds
+    at: str = ""  # a field that says of which part the fields were measured
     beside: str = ""  # a field that is shown beside them and decides nothing
     resolution: float = 0.0  # how finely the fields are measured, in their unit
     unit: str = ""  # of what is measured
