@@ -35,7 +35,7 @@ TestRows = Sequence[Mapping[str, float]]
 # Headline key of notebook 08 -> row of table 5; the first is what the others are held against.
 ARMS = {
     "distilled": "Proposed model with FwKD",
-    "reinitialized": "",  # the paper has no such row: it starts all of the hybrid anew
+    "reinitialized": "",  # no row of the paper, which starts all of it anew (assumption A41)
     "random_weights": "Proposed model without FwKD",
     "random_hybrids": "Randomly designed Hybrid network",
     "equal_blocks": "Hybrid design with Equal blocks",
