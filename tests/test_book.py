@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ BUILD = "from jupyter_book.cli.main import main; main()"
 NEEDED = ("_config.yml", "_toc.yml", "book", "notebooks", "results", "src/ensrepro/paper_data")
 OWN_PAGES = {"index", "search", "genindex"}  # made by Sphinx, not in the table of contents
 ASSETS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
-PROVENANCE = "src/ensrepro/paper_data/provenance.toml"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -293,10 +291,3 @@ def test_the_costs_per_pixel_are_those_of_the_blocks(site: Site) -> None:
     assert printed[1][1:] == [f"{n:,}" for n in linear]
     assert printed[2][1:] == [f"{n:,}" for n in scan]
     assert printed[3][1:] == [f"{ratio:.2f}" for ratio in ratios]
-
-
-def test_every_oddity_of_the_printed_tables_is_on_the_page(site: Site) -> None:
-    provenance = tomllib.loads((ROOT / PROVENANCE).read_text(encoding="utf-8"))
-    printed = [row[-1] for row in table_with(site, "assumptions", "finding")]
-    findings = [" ".join(oddity["finding"].split()) for oddity in provenance["oddity"]]
-    assert [text.replace("’", "'") for text in printed] == findings

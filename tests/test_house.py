@@ -41,7 +41,7 @@ ORDER = (
         "pages",
         "weights",
     ),
-    *("timing", "records", "exchange", "runtime", "terminal", "paper", "claims"),
+    *("timing", "records", "exchange", "runtime", "terminal", "paper", "seeds", "claims"),
     *(
         "models._lanes",
         "models._scan_numba",
@@ -67,7 +67,6 @@ ORDER = (
         "study",
         "notebook",
         "pipeline",
-        "seeds",
         "across",
         "curves",
         "fast",
@@ -85,7 +84,7 @@ ORDER = (
 # Results can be read, and the tables of the book built, where torch is not installed.
 LIGHT = (
     *("space", "schedules", "pareto", "metrics", "config", "artifacts", "pages", "weights"),
-    *("paper", "terminal", "claims", "tables", "timing", "records", "exchange"),
+    *("paper", "terminal", "seeds", "claims", "tables", "timing", "records", "exchange"),
 )
 HEAVY = ("torch", "numba", "optuna", "matplotlib", "papermill")
 

@@ -28,6 +28,7 @@ from ensrepro.tables import Column, markdown
 
 PAGES = ("verdict", "errata")  # read at each build, since results may have arrived
 NOTHING = "–"
+LAST_DIGIT = "of them last digit off"  # right, since the cells that it follows from are rounded
 SUBJECT = re.compile(r"[^,;:]+")  # what comes first in the title of a table
 CLASSES = {
     Status.REPRODUCED: "reproduced",
@@ -77,8 +78,9 @@ def linked(one: Verdict, book: Path) -> str:
     What was measured in another task than the book's first is on that task's page.
     """
     parts = []
-    pages = (f"tasks/{one.claim.given.task}_{one.page}", f"notebooks/{one.page}")
-    page = pages[one.claim.given.task == Given().task]
+    task = one.claim.given.task
+    of_book = task == Given().task
+    page = f"notebooks/{one.page}" if of_book else f"tasks/{task}_{one.page}"
     if one.page and (book / f"{page}.ipynb").exists():
         parts.append(f"[{page.rpartition('/')[2]}]({page}.ipynb)")
     fields: dict[str, list[str]] = {}
@@ -144,12 +146,13 @@ def cell_rows() -> list[dict[str, Any]]:
         counts = Counter(one.status for one in of_table)
         rows.append(
             {
+                "off": sum(one.is_last_digit_off for one in of_table),
                 "table": f"{number} {SUBJECT.match(paper.describe(number)['title'])[0]}",
                 "printed": len(of_table) - counts[None],
                 **{CLASSES[status]: counts[status] for status in Status},
             }
         )
-    keys = ("printed", *CLASSES.values())
+    keys = ("printed", "off", *CLASSES.values())
     total = {"table": "all"} | {key: sum(row[key] for row in rows) for key in keys}
     return [*rows, total]
 
@@ -195,6 +198,7 @@ class CellCounts(Ledger):
             Column("table", "table"),
             Column("printed", "cells", "d"),
             Column("consistent", "right", "d"),
+            Column("off", LAST_DIGIT, "d"),
             Column("inconsistent", "wrong", "d"),
             Column("quoted", "quoted", "d"),
         ]

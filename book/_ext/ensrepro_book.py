@@ -8,15 +8,14 @@ notebooks belong at the top of the repository. Before Sphinx reads anything, thi
     in the folder of the pair that it is about, if there is one and it is a run of this code with
     the declared parameters.
 While pages are written it drops scripts that would load code from elsewhere, and those set twice.
-The directive `printed-oddities` tabulates the oddities that `paper_data/provenance.toml` lists,
-`published-latencies` and `published-quality` print the paper's own numbers from the files there.
+The directives `published-latencies` and `published-quality` print the paper's own numbers from the
+files of `paper_data/`.
 """
 
 from __future__ import annotations
 
 import ast
 import csv
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,6 @@ LINK, LINK_IN_BOOK = (
 SET_TOC = 100  # before sphinx-external-toc reads its configuration at 900
 AFTER_THEME = 990
 PAPER_DATA = Path("src", "ensrepro", "paper_data")
-PROVENANCE = PAPER_DATA / "provenance.toml"
 LATENCIES = {
     "Restormer": "latency_restormer",
     "hybrid for motion deblurring": "latency_ens_deblurring",
@@ -250,18 +248,6 @@ class PaperTable(SphinxDirective):
         return [container]
 
 
-class PrintedOddities(PaperTable):
-    """The paper's numbers that do not fit together."""
-
-    def lines(self) -> list[str]:
-        lines = ["| where | kind | finding |", "|---|---|---|"]
-        for o in tomllib.loads(self.read(PROVENANCE))["oddity"]:
-            cell = f"Table {o['table']}: {o['method']}, {o['dataset']}"
-            where = cell if o["table"] else "Text"
-            lines.append(f"| {where} | {o['kind']} | {o['finding']} |")
-        return lines
-
-
 class PublishedLatencies(PaperTable):
     """The paper's latencies and their ratios to Restormer's."""
 
@@ -294,7 +280,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Entry point of Sphinx."""
     app.add_config_value("ensrepro_profile", "mini", "env")
     app.add_config_value("ensrepro_task", "denoise", "env")
-    app.add_directive("printed-oddities", PrintedOddities)
     app.add_directive("published-latencies", PublishedLatencies)
     app.add_directive("published-quality", PublishedQuality)
     app.connect("config-inited", stage, priority=SET_TOC)

@@ -23,7 +23,7 @@ from torch import nn
 from ensrepro import artifacts, exhaustive, latency, timing
 from ensrepro.models.counting import macs, parameters
 from ensrepro.models.hybrid import Shape, UNet, build, surrogate_stage, teacher_stage
-from ensrepro.space import TEACHER, Space, Stage
+from ensrepro.space import TEACHER, Space, Stage, sampled
 from ensrepro.terminal import Progress
 from ensrepro.timing import Conditions, Timing
 
@@ -126,12 +126,6 @@ def summed(value: Mapping[tuple[str, int], float], space: Space) -> NDArray[Any]
 def column(costs: Sequence[Cost], name: str, space: Space) -> NDArray[Any]:
     """The sum of one kind of cost for every architecture, (n_architectures,)."""
     return summed({(cost.stage, cost.choice): getattr(cost, name) for cost in costs}, space)
-
-
-def sampled(space: Space, n: int, seed: int) -> list[int]:
-    """Numbers of `n` different random architectures; more begin with the same ones."""
-    order = np.random.default_rng(seed).permutation(space.n_architectures)
-    return [int(number) for number in order[:n]]
 
 
 @dataclass(frozen=True)

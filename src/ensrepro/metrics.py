@@ -31,7 +31,7 @@ from skimage.metrics import structural_similarity
 SIGMA = 1.5  # pixels, of every gaussian SSIM window here
 RADIUS = 5  # where that gaussian ends: 11 taps
 K1, K2 = 0.01, 0.03
-ECC_ITERATIONS = 100
+ECC_ITERATIONS = 100  # of the alignment before RealBlur is scored, assumption A43
 ECC_BLUR = 5  # side of the gaussian that smooths both images before ECC
 IMAGE_DTYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from operator import index as as_integer
 
+import numpy as np
+
 TEACHER = 0  # the choice that keeps the teacher's blocks
 
 Architecture = tuple[int, ...]
@@ -282,3 +284,9 @@ def penalty_saved(
         if stage.name in stages
     )
     return saved / penalty(space.teacher, table, space)
+
+
+def sampled(space: Space, n: int, seed: int) -> list[int]:
+    """Numbers of `n` different random architectures; more begin with the same ones."""
+    order = np.random.default_rng(seed).permutation(space.n_architectures)
+    return [int(number) for number in order[:n]]

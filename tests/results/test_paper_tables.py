@@ -9,12 +9,14 @@ from statistics import mean
 from typing import Any
 
 import pytest
+from ledger_results import COMMIT, ablated, results, uformer
 
 from ensrepro import artifacts, cli, paper, pipeline
 from ensrepro.benchmarks.catalog import BENCHMARKS, DERAINING
 from ensrepro.benchmarks.evaluation import Result
 from ensrepro.claims.belonging import ABLATIONS, UFORMER
 from ensrepro.claims.results import Sources
+from ensrepro.config import UFORMER_PAIR
 from ensrepro.results import evaluated, layout, paper_tables, places, scaled
 from ensrepro.results.paper_tables import OnFile
 from ensrepro.results.rows import FIELDS, Kind, Measured, Printed, Row, Source, flat
@@ -126,6 +128,11 @@ def test_an_evaluation_of_a_released_restormer_fills_its_row(tmp_path: Path):
     doubt = f"motion_deblurring.pth, SHA-256 {DIGEST}..., taken for the released one by its name"
     assert row.measured.note == doubt
     assert f"* Restormer: {doubt}\n" in paper_tables.text(2, on_file(tmp_path))
+    # 30 dB where 32.92 are printed: no longer "quoted only"
+    assert flat(row)["status"] == "evaluated on the benchmark"
+    assert flat(row)["because"] == "Measured 30, printed 32.92: -2.9."
+    untouched = of(paper_tables.rows(2, on_file(tmp_path)), "Restormer", "HIDE", "PSNR")
+    assert flat(untouched)["status"] == "quoted only"
     others = [r for r in paper_tables.rows(2, on_file(tmp_path)) if r.measured]
     assert {(r.model, r.benchmark) for r in others} == {("Restormer", "GoPro")}
 
@@ -166,8 +173,9 @@ def test_the_deraining_average_is_there_when_all_five_sets_are(tmp_path: Path):
         ({"is_partial": True, "n_images": 3}, "partial: 3 of 10 images"),
         ({"inference": "tiles of 256 pixels, 32 of each side dropped"}, "unlike the protocol"),
         ({"layout": "original-blur_gamma"}, "layout original-blur_gamma"),
-        ({"subject": "mine.pth"}, ""),
-        ({"subject": "deraining.pth"}, ""),  # Restormer's, but not of this task
+        ({"subject": "mine.pth"}, "no released Restormer by its name"),
+        # Restormer's, but not of this task
+        ({"subject": "deraining.pth"}, "no released Restormer by its name"),
     ],
 )
 def test_what_is_not_comparable_has_a_row_of_its_own_without_a_difference(
@@ -181,6 +189,25 @@ def test_what_is_not_comparable_has_a_row_of_its_own_without_a_difference(
         assert row.measured.kind is Kind.APART
         assert note in row.measured.note
         assert DIGEST in row.model
+
+
+def test_a_row_that_no_file_name_tells_does_not_wait_for_an_evaluation(tmp_path: Path):
+    before = paper_tables.waiting(4, on_file(tmp_path))
+    evaluation(tmp_path / evaluated.FOLDER, "sidd", "Uformer_B.pth")
+    after = paper_tables.waiting(4, on_file(tmp_path))
+    assert after == before
+    restormers, apart, _ = before[:3]
+    assert restormers.startswith("4 cells of Restormer wait for an evaluation")
+    assert apart.startswith("6 cells of Uformer, MambaIR stay empty: no name of a file tells")
+    assert "gets a row of its own" in apart
+    (row, _) = [r for r in paper_tables.rows(4, on_file(tmp_path)) if r.measured]
+    assert row.model == f"Uformer_B-{DIGEST}"
+    assert row.measured.note == evaluated.UNKNOWN
+
+
+def test_what_table_6_waits_for_is_a_test_set_and_not_weights(tmp_path: Path):
+    (cells, _) = paper_tables.waiting(6, on_file(tmp_path))
+    assert cells.startswith("9 cells cannot be evaluated: the paper names neither the test set")
 
 
 def test_of_two_evaluations_the_whole_set_is_taken(tmp_path: Path):
@@ -291,87 +318,74 @@ def test_a_task_without_networks_on_file_waits_and_says_how_to_make_them(tmp_pat
     assert "`python -m ensrepro run 06_finetune --task derain --profile mini`" in sentence
 
 
-def notebook(root: Path, name: str, folder: str, headline: dict[str, Any], **told: Any) -> None:
-    """The manifest of a notebook, younger than the teacher and the pool that it rests on."""
-    place = {"profile": "mini", "task": "denoise"}
-    shared = {"pair": "p", "shape": {}, "protocol": "sidd", "images": {}}
-    for step, identity in (("teacher", {}), ("pool", {"teacher": "t"})):
-        content = {
-            "step": step,
-            "identity": place | shared | identity,
-            "provenance": {"created": "2026-01-01T00:00:00+00:00"},
-            "result": {"digest": "t"},
-        }
-        artifacts.write_bytes(
-            root / f"results/mini/denoise/{step}.json", json.dumps(content).encode()
-        )
-    content = {
-        "notebook": name.split(".")[0],
-        "parameters": {**place, "seed": 0, "out": "", **told},
-        "finished": "2026-01-02T00:00:00+00:00",
-        "provenance": {"commit": "abc1234"},
-        "headline": headline,
-    }
-    artifacts.write_bytes(root / "results/mini" / folder / name, json.dumps(content).encode())
-
-
-ARMS = {
-    "distilled": [22.5, 22.7],
-    "random_weights": [20.0, 20.4],
-    "random_hybrids": [22.0, 22.9, 21.5],
-    "equal_blocks": [22.1],
-}
-
-
 def test_the_ablation_is_held_against_the_distilled_hybrid(tmp_path: Path):
-    notebook(tmp_path, ABLATIONS, "denoise", {"psnr": ARMS})
+    arms = {"random_weights": [20.0, 20.4], "equal_blocks": [22.2, 22.3]}
+    results(tmp_path, ablated(**arms, random_hybrids=[22.0, 22.9, 21.5]))
     rows, missing = paper_tables.scaled_rows(5, on_file(tmp_path))
-    assert [(r.stands_for, round(r.measured.value, 6), r.measured.n) for r in rows] == [
-        ("Proposed model with FwKD", 0.0, 2),
-        ("Proposed model without FwKD", -2.4, 2),
-        ("Randomly designed Hybrid network", round(sum((22.0, 22.9, 21.5)) / 3 - 22.6, 6), 3),
-        ("Hybrid design with Equal blocks", -0.5, 1),
+    psnr, ssim = rows[:4], rows[4:]
+    # the distilled hybrid has 22.4 and 22.6 dB, hence 22.5, and undistilled surrogates 22.0 twice
+    assert [(r.model, r.stands_for, round(r.measured.value, 6), r.measured.n) for r in psnr] == [
+        ("reinitialized", "", -0.5, 2),
+        ("random weights", "Proposed model without FwKD", -2.3, 2),
+        ("random hybrids", "Randomly designed Hybrid network", round(66.4 / 3 - 22.5, 6), 3),
+        ("equal blocks", "Hybrid design with Equal blocks", -0.25, 2),
     ]
     assert {(r.measured.against, r.measured.n_against) for r in rows} == {("distilled", 2)}
-    assert rows[2].measured.low == pytest.approx(-1.1)
-    assert rows[2].measured.high == pytest.approx(0.3)
-    expected = Source("results/mini/denoise/08_ablations.manifest.json", "abc1234", "mini", (0,))
+    ends = [(round(r.measured.low, 6), round(r.measured.high, 6)) for r in psnr]
+    # seed by seed, so that seeds that move together do not widen a range; draws around the mean
+    assert ends == [(-0.6, -0.4), (-2.4, -2.2), (-1.0, 0.4), (-0.3, -0.2)]
+    assert {r.metric for r in ssim} == {"SSIM"}
+    for one, other in zip(psnr, ssim, strict=True):  # SSIM is a hundredth of PSNR in these
+        assert other.measured.value == pytest.approx(one.measured.value / 100)
+        assert (other.model, other.measured.unit) == (one.model, "")
+    expected = Source("results/mini/denoise/08_ablations.manifest.json", COMMIT, "mini", (0,))
     assert rows[0].measured.source == expected
     assert [sentence.split(":")[0] for sentence in missing] == ["deblur", "derain"]
     lines = layout.scale_lines(rows)
+    assert lines[0]["stands_for"] == "–"
+    assert lines[0]["paper"] is None
     # printed: 39.69 against 40.04 dB on SIDD, 28.54 against 33.08 on GoPro, 35.39 against 39.37
     assert lines[1]["paper"] == "GoPro -4.54, SIDD -0.35, Rain100L -3.98"
 
 
 def test_an_ablation_without_an_arm_waits_for_it(tmp_path: Path):
-    arms = {arm: values for arm, values in ARMS.items() if arm != "equal_blocks"}
-    notebook(tmp_path, ABLATIONS, "denoise", {"psnr": arms})
+    files = ablated()
+    for metric in ("psnr", "ssim"):
+        del files[ABLATIONS][f"headline/{metric}"]["equal_blocks"]
+    results(tmp_path, files)
     rows, missing = paper_tables.scaled_rows(5, on_file(tmp_path))
     assert rows == []
     assert "has no field headline/psnr/equal_blocks" in missing[1]
 
 
-UFORMER_HEADLINE = {
-    "latency": {"ratio": 0.75, "low": 0.7, "high": 0.8, "rounds": 12},
-    "psnr": {"teacher": 21.0, "hybrid": [20.9, 21.2], "longer": 21.1},
-}
+def test_an_ablation_of_other_networks_is_no_row(tmp_path: Path):
+    files = ablated()
+    files["ablation-equal-s1.json"] = {"result/test": [{"psnr": 99.0, "ssim": 0.9}]}
+    results(tmp_path, files)
+    rows, missing = paper_tables.scaled_rows(5, on_file(tmp_path))
+    assert rows == []
+    assert "tells another PSNR of equal_blocks than ablation-equal-s1.json holds" in missing[1]
 
 
-def test_the_uformer_pair_has_a_change_in_psnr_and_a_share_of_the_latency(tmp_path: Path):
-    pair = {"pair": "uformer-mambair"}
-    notebook(tmp_path, UFORMER, "denoise-uformer", UFORMER_HEADLINE, **pair)
+def test_the_uformer_pair_has_changes_in_both_metrics_and_a_share_of_the_latency(tmp_path: Path):
+    results(tmp_path, uformer(), UFORMER_PAIR)
     rows, missing = paper_tables.scaled_rows(6, on_file(tmp_path))
     assert missing == []
+    # 20.9 and 21.2 dB against a teacher of 21.0, and of 21.1 with the same steps
     assert [(r.metric, r.measured.against, round(r.measured.value, 6)) for r in rows] == [
         ("PSNR", "teacher", 0.05),
         ("PSNR", "teacher, longer", -0.05),
+        ("SSIM", "teacher", 0.0005),
+        ("SSIM", "teacher, longer", -0.0005),
         ("Latency", "teacher", 0.75),
     ]
-    measured = rows[2].measured
+    measured = rows[-1].measured
     assert (measured.low, measured.high, measured.n) == (0.7, 0.8, 12)  # rounds in turns
+    assert (rows[1].measured.n, rows[1].measured.n_against) == (2, 2)  # seed by seed
     assert rows[0].measured.source.manifest.startswith("results/mini/denoise-uformer/")
-    psnr, _, latency = layout.scale_lines(rows)
+    psnr, _, ssim, _, latency = layout.scale_lines(rows)
     assert psnr["paper"] == "Arch-1 -0.2, Arch-2 +0.0"  # 39.6 and 39.8 against 39.8 dB
+    assert ssim["paper"].startswith("Arch-1 ")
     assert latency["change"] == "0.75 of the teacher's"
     assert latency["paper"] == "Arch-1 0.66, Arch-2 0.74"  # 437.8 and 489.8 of 660 ms
 
@@ -381,27 +395,32 @@ def test_a_run_of_ones_own_fills_tables_5_and_6_too(tmp_path: Path, monkeypatch)
     monkeypatch.setattr(artifacts, "repository", lambda: repository)
     run = pipeline.start("07_results", task="denoise", profile="smoke", out=str(out))
     assert paper_tables.on_file(run).sources == Sources("smoke", out, repository)
-    notebook(repository, ABLATIONS, "denoise", {"psnr": ARMS})
+    results(repository, ablated())
     found = OnFile("mini", [], {}, {}, Sources("mini", out, repository))
-    (distilled, *_), _ = paper_tables.scaled_rows(5, found)
-    assert (distilled.measured.n, distilled.measured.source.manifest) == (
+    (first, *_), _ = paper_tables.scaled_rows(5, found)
+    assert (first.measured.n, first.measured.source.manifest) == (
         *(2, f"results/mini/denoise/{ABLATIONS}"),
     )
     told = repository / "results/mini/denoise" / ABLATIONS
     content = json.loads(told.read_text("utf-8"))
-    content["headline"]["psnr"]["distilled"].append(22.6)
+    for metric in ("psnr", "ssim"):
+        del content["headline"][metric]["equal_blocks"][1]
     artifacts.write_bytes(out / ABLATIONS, json.dumps(content).encode())
     found = OnFile("mini", [], {}, {}, Sources("mini", out, repository))
-    (distilled, *_), _ = paper_tables.scaled_rows(5, found)
-    assert distilled.measured.n == 3
-    assert distilled.measured.source.manifest == ABLATIONS
+    (*_, last), _ = paper_tables.scaled_rows(5, found)
+    assert (last.model, last.measured.n) == ("equal blocks", 1)
+    assert last.measured.source.manifest == ABLATIONS
 
 
 @pytest.mark.parametrize(
     ("folder", "pair"), [("denoise", "uformer-mambair"), ("denoise-uformer", "restormer-edge")]
 )
 def test_results_of_another_pair_are_not_taken_for_uformers(tmp_path: Path, folder, pair):
-    notebook(tmp_path, UFORMER, folder, UFORMER_HEADLINE, pair=pair)
+    made = results(tmp_path, uformer(), UFORMER_PAIR).root / "results/mini/denoise-uformer"
+    content = json.loads((made / UFORMER).read_text("utf-8"))
+    content["parameters"]["pair"] = pair
+    (made / UFORMER).write_text(json.dumps(content))
+    made.rename(made.with_name(folder))
     rows, (sentence,) = paper_tables.scaled_rows(6, on_file(tmp_path))
     assert rows == []
     assert "is not there yet" in sentence or "is of another pair" in sentence

@@ -1,7 +1,8 @@
 """LPIPS, the learned distance of table 3 (Zhang et al. 2018): AlexNet, on RGB in [0, 1].
 
-It needs the package lpips and torchvision's AlexNet weights, some 240 MB. Neither is fetched
-unasked: without them the value is missing, with the reason.
+The paper does not name its network (assumption A42). This one needs the package lpips and
+torchvision's AlexNet weights, some 240 MB. Neither is fetched unasked: without them the value is
+missing, with the reason.
 """
 
 from __future__ import annotations

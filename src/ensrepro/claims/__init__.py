@@ -91,13 +91,28 @@ def status_of(claim: Claim, finding: Finding) -> Status:
     return (MEASURED if claim.check in measured.CHECKS else meanings)[finding.holds]
 
 
+def findings(claim: Claim, sources: Sources) -> list[Finding]:
+    """What each check of the claim finds; a ValueError if there is no such check."""
+    made = []
+    for name, given in claim.checks:
+        if check := OF_RESULTS.get(name):
+            made.append(check(given, sources))
+        elif of_paper := OF_THE_PAPER.get(name):
+            made.append(of_paper(given))
+        else:
+            raise ValueError(f"claim {claim.id} has the check {name!r}, which there is not")
+    return made
+
+
 def found(claim: Claim, sources: Sources) -> Finding:
-    """What the claim's check finds; a ValueError if there is no such check."""
-    if check := OF_RESULTS.get(claim.check):
-        return check(claim.given, sources)
-    if check := OF_THE_PAPER.get(claim.check):
-        return check(claim.given)
-    raise ValueError(f"claim {claim.id} has the check {claim.check!r}, which there is not")
+    """What the claim's checks find together: it holds if each part of it does."""
+    first, *others = made = findings(claim, sources)
+    if not others:
+        return first
+    answers = {one.holds for one in made}
+    holds = False if False in answers else (None if None in answers else True)
+    facts = tuple(fact for one in made for fact in one.facts)
+    return Finding(holds, first.ours, " ".join(one.because for one in made), facts)
 
 
 def verdict(claim: Claim, section: str, sources: Sources) -> Verdict:

@@ -22,6 +22,7 @@ from ensrepro.claims.sources import (
 )
 
 OWN = "Ours"  # the paper's name of its hybrids
+WITHIN = ", within the rounding of the cells"  # what is said of a mean whose last digit is off
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,21 @@ class CellVerdict:
     status: Status | None
     because: str
 
+    @property
+    def is_last_digit_off(self) -> bool:
+        """Whether the cell is right only because those that it follows from are rounded too."""
+        return WITHIN in self.because
+
 
 def near(expected: Decimal, where: Cell) -> bool:
     """Whether a recomputed value is the printed one, given that all of them were rounded."""
     return abs(expected - value(where)) <= 2 * half_digit(cell(where))
+
+
+def beside(expected: Decimal, where: Cell) -> str:
+    """What is printed, and whether a recomputed value comes out to its last digit."""
+    is_off = abs(expected - value(where)) > half_digit(cell(where))
+    return f"printed is {cell(where)}{WITHIN if is_off and near(expected, where) else ''}."
 
 
 def mean_of_sets(where: Cell, group: Group) -> tuple[bool, str]:
@@ -47,9 +59,8 @@ def mean_of_sets(where: Cell, group: Group) -> tuple[bool, str]:
         if one.dataset != where.dataset and cell(one)
     ]
     mean = sum(map(value, sets), Decimal(0)) / len(sets)
-    n = len(sets)
-    sentence = f"({' + '.join(map(cell, sets))}) / {n} = {mean:.4f}; printed is {cell(where)}."
-    return near(mean, where), sentence
+    sentence = f"({' + '.join(map(cell, sets))}) / {len(sets)} = {mean:.4f}"
+    return near(mean, where), f"{sentence}; {beside(mean, where)}"
 
 
 def weighted_scenes(where: Cell, group: Group) -> tuple[bool, str]:
@@ -57,11 +68,8 @@ def weighted_scenes(where: Cell, group: Group) -> tuple[bool, str]:
     indoor, outdoor = (where._replace(dataset=name) for name in ("Indoor", "Outdoor"))
     n, m = (Decimal(str(number)) for number in group.numbers)
     mean = (n * value(indoor) + m * value(outdoor)) / (n + m)
-    sentence = (
-        f"({n} x {cell(indoor)} + {m} x {cell(outdoor)}) / {n + m} = {mean:.4f}; "
-        f"printed is {cell(where)}."
-    )
-    return near(mean, where), sentence
+    sentence = f"({n} x {cell(indoor)} + {m} x {cell(outdoor)}) / {n + m} = {mean:.4f}"
+    return near(mean, where), f"{sentence}; {beside(mean, where)}"
 
 
 def repeats(where: Cell, group: Group) -> tuple[bool, str]:

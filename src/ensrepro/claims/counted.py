@@ -6,6 +6,7 @@ Such a claim can turn out false, if a formula or our construction says so, but n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from math import log
 
@@ -31,7 +32,7 @@ def growth(given: Given, sources: Sources) -> Finding:
     exponent = log(of_block[larger] / of_block[smaller]) / (2 * log(larger / smaller))
     sentence = (
         f"From {smaller} to {larger} pixels a side, MACs grow with the power {exponent:.3f} of "
-        "the number of pixels."
+        f"the number of pixels; asked for {given.criterion:g}, give or take {EXPONENT_TOLERANCE:g}."
     )
     near = abs(exponent - given.criterion) <= EXPONENT_TOLERANCE
     return Finding(near, f"{exponent:.2f}", sentence, (fact,))
@@ -54,6 +55,18 @@ def fewer_transformers(given: Given, sources: Sources) -> Finding:
     )
     sentence = f"{label.value} keeps {kept:.0f} of {every:.0f} transformer blocks."
     return Finding(kept < every, f"{kept:.0f} of {every:.0f}", sentence, (label,))
+
+
+def by_transformers() -> Counter[int]:
+    """How many architectures keep how many transformer blocks."""
+    found = Counter({0: 1})
+    for stage in RESTORMER.stages:
+        longer: Counter[int] = Counter()
+        for blocks, n in found.items():
+            longer[blocks + stage.n_blocks] += n
+            longer[blocks] += n * len(stage.depths)
+        found = longer
+    return found
 
 
 def plateau(given: Given, sources: Sources) -> Finding:

@@ -11,34 +11,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from statistics import mean, median
 
-from ensrepro.claims import blocks
+from ensrepro.claims import blocks, scores
 from ensrepro.claims.belonging import BENCH, FINE_TUNING, KNEE, STUDY, job, numbered
-from ensrepro.claims.doubt import Range, of_difference, of_ratio, of_seeds, widest
+from ensrepro.claims.counted import by_transformers
+from ensrepro.claims.doubt import Range, of_difference, of_ratio
 from ensrepro.claims.records import Given
-from ensrepro.claims.results import Fact, Finding, NotMeasuredError, Sources
+from ensrepro.claims.results import (
+    Fact,
+    Finding,
+    NotMeasuredError,
+    Sources,
+    named,
+    read_all,
+)
 from ensrepro.claims.sources import scalar
-from ensrepro.space import RESTORMER
+from ensrepro.space import RESTORMER, penalty
 
 GLUE = "glue"
 
 Check = Callable[[Given, Sources], Finding]
 
 
-def read_all(given: Given, sources: Sources) -> list[Fact]:
-    """The fields of the claim's manifest, in its order."""
-    return [sources.read(given.task, given.file, field) for field in given.fields]
-
-
-def named(facts: list[Fact]) -> str:
-    """The values, of several the mean and how far they spread, each after the key that differs."""
-    keys = [fact.field.split("/") for fact in facts]
-    which = -1 if len({key[-1] for key in keys}) == len(keys) else -2
-    parts = []
-    for key, fact in zip(keys, facts, strict=True):
-        values = fact.numbers()
-        spread = f" ({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
-        parts.append(f"{key[which]} {fact.number():.4g}{spread if len(values) > 1 else ''}")
-    return ", ".join(parts)
+def part_of(given: Given, sources: Sources) -> tuple[str, list[Fact]]:
+    """Of which part the fields were measured, as a sentence begins, and where that stands."""
+    if not given.at:
+        return "", []
+    fact = sources.read(given.task, given.file, given.at)
+    return f"In {fact.value} alone: ", [fact]
 
 
 def at_least(given: Given, sources: Sources) -> Finding:
@@ -49,40 +48,15 @@ def at_least(given: Given, sources: Sources) -> Finding:
     return Finding(value >= given.criterion, f"{value:.3g} {given.unit}".strip(), sentence, (fact,))
 
 
-def above(given: Given, sources: Sources) -> Finding:
-    """The first field is above the second by more than `criterion` (0).
-
-    `spread` is a field whose range over seeds stands for those that have one seed; `beside` one
-    that is shown and decides nothing.
-    """
-    ours, theirs = facts = read_all(given, sources)
-    spread, beside = (
-        [sources.read(given.task, given.file, field)] if field else []
-        for field in (given.spread, given.beside)
-    )
-    used = tuple({fact.field: fact for fact in (*facts, *spread, *beside)}.values())
-    margin, line = ours.number() - theirs.number(), given.criterion or 0
-    width = widest([*facts, *spread])
-    found = f"{margin:+.2f} {given.unit}".strip()
-    values = named(facts) + (f" (beside them {named(beside)})" if beside else "")
-    if width is None:
-        sentence = f"{values}: {found}; one run each, so nothing tells how far runs spread."
-        return Finding(None, found, sentence, used)
-    span = of_difference(of_seeds(ours, width), of_seeds(theirs, width))
-    sentence = (
-        f"{values}: {found}, {span.low:+.2f} to {span.high:+.2f} within the spread over "
-        f"seeds; asked for more than {line:g}."
-    )
-    return Finding(span.above(line), found, sentence, used)
-
-
 def several_times(given: Given, sources: Sources) -> Finding:
     """The first field is at least `criterion` times the second; each may be off by `resolution`."""
     ours, theirs = facts = read_all(given, sources)
     a, b, step = ours.number(), theirs.number(), given.resolution
     span = Range((a - step) / (b + step), (a + step) / max(b - step, 1e-9))
-    sentence = f"{named(facts)}: {a / b:.3g} times, asked for {given.criterion:g}."
-    return Finding(span.above(given.criterion), f"{a / b:.3g} times", sentence, tuple(facts))
+    part, where = part_of(given, sources)
+    sentence = f"{part}{named(facts)}: {a / b:.3g} times, asked for {given.criterion:g}."
+    used = (*facts, *where)
+    return Finding(span.above(given.criterion), f"{a / b:.3g} times", sentence, used)
 
 
 def share_at_most(given: Given, sources: Sources) -> Finding:
@@ -105,12 +79,13 @@ def gap_closed(given: Given, sources: Sources) -> Finding:
     gap = goal.number() - start.number()
     share, step = (reached.number() - start.number()) / gap, given.resolution / abs(gap)
     found = f"{share:.1%} of the gap"
+    part, where = part_of(given, sources)
     sentence = (
-        f"{named(facts)}: {found}, {share - step:.1%} to {share + step:.1%} within the resolution; "
-        f"asked for more than {given.criterion:.0%}."
+        f"{part}{named(facts)}: {found}, {share - step:.1%} to {share + step:.1%} within the "
+        f"resolution; asked for more than {given.criterion:.0%}."
     )
     holds = Range(share - step, share + step).above(given.criterion)
-    return Finding(holds, found, sentence, tuple(facts))
+    return Finding(holds, found, sentence, (*facts, *where))
 
 
 def higher_in_every_stage(given: Given, sources: Sources) -> Finding:
@@ -205,6 +180,26 @@ def chosen_is_faster(given: Given, sources: Sources) -> Finding:
     return Finding(holds, f"{gain:.2f} times", sentence, facts)
 
 
+def alternatives_keep_more(given: Given, sources: Sources) -> Finding:
+    """Most architectures and one of equal blocks keep more transformer blocks than the chosen one.
+
+    Equal blocks keep a share of every stage, in %; `scalars` name it.
+    """
+    label = sources.read(given.task, FINE_TUNING, "headline/chosen")
+    kept, every = penalty(numbered(label.value), "transformers"), by_transformers()
+    share = float(scalar(given.scalars[0])) / 100
+    equal = sum(stage.n_blocks * share for stage in RESTORMER.stages)
+    more = sum(n for blocks, n in every.items() if blocks > kept)
+    average = sum(blocks * n for blocks, n in every.items()) / every.total()
+    sentence = (
+        f"{label.value} keeps {kept:.0f} of {max(every)} transformer blocks, equal blocks keep "
+        f"{equal:.0f}; of all architectures {more / every.total():.0%} keep more than it, and a "
+        f"random one keeps {average:.1f} on average."
+    )
+    holds = more > every.total() / 2 and equal > kept
+    return Finding(holds, f"{kept:.0f}; {average:.1f} and {equal:.0f}", sentence, (label,))
+
+
 def takes_less_time(given: Given, sources: Sources) -> Finding:
     """Timed in turns with its reference, something takes less time.
 
@@ -276,7 +271,8 @@ def finds_front(given: Given, sources: Sources) -> Finding:
 
 CHECKS: Mapping[str, Check] = {
     "at_least": at_least,
-    "above": above,
+    "above": scores.above,
+    "above_draws": scores.above_draws,
     "several_times": several_times,
     "share_at_most": share_at_most,
     "gap_closed": gap_closed,
@@ -287,6 +283,7 @@ CHECKS: Mapping[str, Check] = {
     "better_than_nothing": better_than_nothing,
     "candidates_gain": candidates_gain,
     "chosen_is_faster": chosen_is_faster,
+    "alternatives_keep_more": alternatives_keep_more,
     "takes_less_time": takes_less_time,
     "beats_random": beats_random,
     "finds_front": finds_front,

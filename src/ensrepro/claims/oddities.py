@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from ensrepro.claims.printed import Check, all_compared, compared, listed
+from ensrepro.claims.cells import OWN
+from ensrepro.claims.printed import AVERAGE, Check, all_compared, compared, listed
 from ensrepro.claims.records import Cells, Given
 from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
@@ -20,8 +21,6 @@ from ensrepro.claims.sources import (
     selected,
     value,
 )
-
-AVERAGE = "Average"
 
 
 def mean(cells: list[Cell]) -> Decimal:
@@ -76,7 +75,9 @@ def differs_at_equal(given: Given) -> Finding:
     first, second = one.metrics
     by_metric = {c.ours.metric: c for c in compared(one)}
     holds = by_metric[first].gain == 0 and -by_metric[second].gain >= Decimal(str(given.criterion))
-    sentence = f"{by_metric[first]}; {by_metric[second]}."
+    sentence = (
+        f"{by_metric[first]}; {by_metric[second]}. Asked for at least {given.criterion:g} apart."
+    )
     return Finding(holds, f"{by_metric[second].gain:+}", sentence)
 
 
@@ -96,7 +97,10 @@ def outlier(given: Given) -> Finding:
         compared(Cells(one.table, one.methods, one.datasets, (m,))) for m in one.metrics
     )
     holds = first[0].gain >= Decimal(str(given.criterion)) and second[-1].gain < 0
-    sentence = f"{first[0]}, the next highest; {second[-1]}, the next lowest."
+    sentence = (
+        f"{first[0]}, the next highest; {second[-1]}, the next lowest. Asked for at least "
+        f"{given.criterion:g} above it."
+    )
     return Finding(holds, f"{first[0].gain:+}", sentence)
 
 
@@ -107,7 +111,8 @@ def larger_gain(given: Given) -> Finding:
     far, near = (by_set[name] for name in one.datasets)
     holds = far.gain > Decimal(str(given.criterion)) * near.gain
     gains = f"{far.gain:+} on {far.ours.dataset}, {near.gain:+} on {near.ours.dataset}"
-    return Finding(holds, f"{far.gain:+}", f"Over {one.methods[1]}: {gains}.")
+    sentence = f"Over {one.methods[1]}: {gains}; asked for {given.criterion:g} times as much."
+    return Finding(holds, f"{far.gain:+}", sentence)
 
 
 def rounds_to_other(given: Given) -> Finding:
@@ -122,26 +127,67 @@ def far_apart(given: Given) -> Finding:
     """The first of two `scalars` is over `criterion` times the second."""
     large, small = (scalar(name) for name in given.scalars)
     ratio = Decimal(large) / Decimal(small)
-    sentence = f"{large} / {small} = {ratio:.1f}."
+    sentence = f"{large} / {small} = {ratio:.1f}; asked for {given.criterion:g}."
     return Finding(ratio > Decimal(str(given.criterion)), f"{ratio:.1f}", sentence)
 
 
 def below_parent(given: Given) -> Finding:
-    """A row of the ablation is below pure MambaIR in PSNR wherever its set is in a main table.
+    """A row of the ablation is below pure MambaIR in PSNR, each by more than `criterion` (0).
 
     `cells` select the row; `passages` are the names of MambaIR in the tables.
     """
     wheres = [where for cells in given.cells for where in selected(cells)]
-    parts, holds = [], True
+    parts, holds, line = [], True, Decimal(str(given.criterion or 0))
     for where in wheres:
         (parent,) = (
             one
             for one in printed_cells()
             if one.method in given.passages and one[2:] == where[2:] and one.table != where.table
         )
-        holds &= value(where) < value(parent)
+        holds &= value(parent) - value(where) > line
         parts.append(f"{where.dataset} {cell(where)} against {cell(parent)} (table {parent.table})")
-    return Finding(holds, f"{len(parts)} sets", f"{'; '.join(parts)} dB.")
+    asked = f"; asked for more than {line} below" if line else ""
+    return Finding(holds, f"{len(parts)} sets", f"{'; '.join(parts)} dB{asked}.")
+
+
+def decimals(where: Cell) -> int:
+    """Digits after the point of a printed value."""
+    return -int(value(where).as_tuple().exponent)
+
+
+def fewer_decimals(given: Given) -> Finding:
+    """The one method has fewer decimals than every other one of its column; `cells`."""
+    (one,) = given.cells
+    every = [w for w in selected(Cells(one.table, (), one.datasets, one.metrics)) if cell(w)]
+    own = [where for where in every if where.method in one.methods]
+    fewest = min(decimals(where) for where in every if where not in own)
+    holds = all(decimals(where) < fewest for where in own)
+    sentence = f"{', '.join(map(cell, own))} is printed where the others have {fewest} decimals."
+    return Finding(holds, ", ".join(map(cell, own)), sentence)
+
+
+def left_empty(given: Given) -> Finding:
+    """Nothing is printed in `cells`."""
+    wheres = [where for cells in given.cells for where in selected(cells)]
+    n = sum(not cell(where) for where in wheres)
+    sets = ", ".join(dict.fromkeys(where.dataset for where in wheres))
+    sentence = f"{sets}: {n} of {len(wheres)} cells are empty."
+    return Finding(n == len(wheres), f"{n} of {len(wheres)}", sentence)
+
+
+def repeats_tables(given: Given) -> Finding:
+    """Every cell of `cells` is that of the paper's hybrid in the table of its own dataset."""
+    wheres = [where for cells in given.cells for where in selected(cells)]
+    parts, holds = [], True
+    for where in wheres:
+        (main,) = (
+            one
+            for one in printed_cells()
+            if one[1:] == (OWN, where.dataset, where.metric) and one.table != where.table
+        )
+        holds &= value(main) == value(where)
+        parts.append(f"{where.dataset} {cell(where)}, {cell(main)} in table {main.table}")
+    return Finding(holds, f"{len(parts)} cells", f"{'; '.join(parts)}.")
 
 
 def above_column(given: Given) -> Finding:
@@ -167,5 +213,8 @@ CHECKS: Mapping[str, Check] = {
     "rounds_to_other": rounds_to_other,
     "far_apart": far_apart,
     "below_parent": below_parent,
+    "fewer_decimals": fewer_decimals,
+    "left_empty": left_empty,
+    "repeats_tables": repeats_tables,
     "above_column": above_column,
 }

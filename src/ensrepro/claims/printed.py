@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from ensrepro.claims.cells import OWN
 from ensrepro.claims.records import Cells, Given
 from ensrepro.claims.results import Finding
 from ensrepro.claims.sources import (
@@ -18,12 +19,14 @@ from ensrepro.claims.sources import (
     cell,
     gain,
     half_digit,
+    printed_cells,
     scalar,
     selected,
     value,
 )
 from ensrepro.space import RESTORMER
 
+AVERAGE = "Average"  # a column that is no test set
 SHOWN = 4  # comparisons that a sentence spells out
 
 Check = Callable[[Given], Finding]
@@ -73,27 +76,39 @@ def listed(parts: Sequence[object]) -> str:
     return "; ".join(map(str, parts[:SHOWN])) + (f"; and {more} more" if more > 0 else "")
 
 
-def judged(every: list[Comparison], wrong: list[Comparison], slack: Decimal) -> Finding:
-    """Whether nothing goes the wrong way, or what does; `slack` is what was let pass."""
-    n, closest = len(every), every[0]
+def closest(every: Sequence[Comparison]) -> list[Comparison]:
+    """The comparison with the smallest gain, of each metric."""
+    first: dict[str, Comparison] = {}
+    for one in sorted(every, key=lambda one: one.gain):
+        first.setdefault(one.ours.metric, one)
+    return list(first.values())
+
+
+def judged(every: list[Comparison], wrong: list[Comparison], asked: str = "") -> Finding:
+    """Whether nothing goes the wrong way, or what does; `asked` says what was let pass."""
+    n = len(every)
     ours = f"{n - len(wrong)} of {n}"
     if not wrong:
-        return Finding(True, ours, f"So in all {n} comparisons; the closest: {closest}.")
-    by = f" by more than {slack}" if slack else ""
-    return Finding(False, ours, f"Not so in {len(wrong)} of {n} comparisons{by}: {listed(wrong)}.")
+        near = "; ".join(map(str, closest(every)))
+        return Finding(True, ours, f"So in {ours} comparisons{asked}; the closest: {near}.")
+    return Finding(
+        False, ours, f"Not so in {len(wrong)} of {n} comparisons{asked}: {listed(wrong)}."
+    )
 
 
 def better(given: Given) -> Finding:
     """The first method is better than each other one; `cells`."""
     every = all_compared(given)
-    return judged(every, [one for one in every if one.gain <= 0], Decimal(0))
+    return judged(every, [one for one in every if one.gain <= 0])
 
 
 def never_worse(given: Given) -> Finding:
-    """The first method is at most `criterion` (0) worse than each other one; `cells`."""
-    slack = Decimal(str(given.criterion or 0))
+    """The first method is in no metric worse than each other one by more than `lines` say (0)."""
+    slack = {line.metric: Decimal(str(line.worse)) for line in given.lines}
     every = all_compared(given)
-    return judged(every, [one for one in every if one.gain < -slack], slack)
+    wrong = [one for one in every if one.gain < -slack.get(one.ours.metric, Decimal(0))]
+    let = " and ".join(f"{most} worse in {metric}" for metric, most in slack.items())
+    return judged(every, wrong, f", asked for at most {let}" if let else "")
 
 
 def most_on(given: Given) -> Finding:
@@ -134,12 +149,20 @@ def outer_counts(given: Given) -> Finding:
     return Finding(found == (low, high), ours, sentence)
 
 
-def blocks_of_stages(given: Given) -> Finding:
-    """`numbers` are the blocks of the stages, and there are as many as the first scalar says."""
-    blocks = [stage.n_blocks for stage in RESTORMER.stages]
-    n = int(scalar(given.scalars[0]))
-    sentence = f"{len(blocks)} stages with {', '.join(map(str, blocks))} blocks."
-    return Finding([*given.numbers] == blocks and n == len(blocks), str(len(blocks)), sentence)
+def one_for_each_stage(given: Given) -> Finding:
+    """There are as many `numbers`, blocks of a stage, as the first scalar says, and other scalars.
+
+    The others are the surrogates of a stage.
+    """
+    total, *parts = given.scalars
+    counts = len(given.numbers), len(parts)
+    blocks = ", ".join(f"{number:g}" for number in given.numbers)
+    sentence = (
+        f"Blocks are listed for {counts[0]} stages ({blocks}), surrogates for {counts[1]}; "
+        f"stated are {scalar(total)}."
+    )
+    holds = set(counts) == {int(scalar(total))}
+    return Finding(holds, str(counts[0]), sentence)
 
 
 def fewer_blocks_than_twins(given: Given) -> Finding:
@@ -182,20 +205,21 @@ def rounds(given: Given) -> Finding:
 
 
 def tasks_of_tables(given: Given) -> Finding:
-    """Tables of tasks, with single image and dual pixel apart, are as many as the first scalar.
+    """The paper's own rows of all tables are of as many tasks as the first scalar says.
 
-    `cells` are one rectangle a task.
+    A table is of one task, but for rows of a single image and of dual pixels.
     """
-    n, stated = len(given.cells), int(scalar(given.scalars[0]))
-    for cells in given.cells:
-        compared(cells)
-    tables = ", ".join(f"table {c.table} ({c.methods[0]})" for c in given.cells)
-    return Finding(n == stated, str(n), f"{tables}: {n}.")
+    stated = int(scalar(given.scalars[0]))
+    own = [where for where in printed_cells() if where.method.startswith(OWN)]
+    rows = dict.fromkeys((where.table, where.method) for where in own)
+    listing = ", ".join(f"table {table} ({method})" for table, method in rows)
+    return Finding(len(rows) == stated, str(len(rows)), f"{listing}: {len(rows)}.")
 
 
 def sets_of_table(given: Given) -> Finding:
-    """The table has as many test sets as `numbers` says; `cells` selects them."""
-    sets = {where.dataset: None for where in selected(given.cells[0])}
+    """The table has as many test sets as `numbers` says, its average not counted; `cells`."""
+    sets = dict.fromkeys(where.dataset for where in selected(given.cells[0]))
+    sets.pop(AVERAGE, None)
     return Finding(len(sets) == given.numbers[0], str(len(sets)), f"{', '.join(sets)}.")
 
 
@@ -206,7 +230,7 @@ CHECKS: Mapping[str, Check] = {
     "quotient": quotient,
     "sums": sums,
     "outer_counts": outer_counts,
-    "blocks_of_stages": blocks_of_stages,
+    "one_for_each_stage": one_for_each_stage,
     "fewer_blocks_than_twins": fewer_blocks_than_twins,
     "halves_in_pool": halves_in_pool,
     "rounds": rounds,

@@ -43,6 +43,14 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Line:
+    """How much worse a method may be in a metric and still be called comparable."""
+
+    metric: str
+    worse: float
+
+
+@dataclass(frozen=True)
 class Given:
     """What a check works on; each check says which of these it takes."""
 
@@ -53,11 +61,21 @@ class Given:
     file: str = ""  # a manifest of that task
     fields: tuple[str, ...] = ()  # of the manifest, `/` between keys
     criterion: float | None = None  # where the line between yes and no is drawn
+    lines: tuple[Line, ...] = ()  # the same by metric, where cells of several are compared
     spread: str = ""  # a field of the manifest with values over seeds
+    at: str = ""  # a field that says of which part the fields were measured
     beside: str = ""  # a field that is shown beside them and decides nothing
     resolution: float = 0.0  # how finely the fields are measured, in their unit
     unit: str = ""  # of what is measured
     passages: tuple[str, ...] = ()  # places in the text, or works outside it
+
+
+@dataclass(frozen=True)
+class Also:
+    """Another check that a claim has to pass, and what that one works on."""
+
+    check: str
+    given: Given
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,8 @@ class Claim:
 
     `check` is a name in CHECKS of `measured`, `counted`, `printed`, `oddities` or `reading`, or
     QUOTED_ONLY; `needs` says what would decide a claim that cannot be decided, or qualifies one
-    that is; `page` is the notebook to read if the manifest's name does not tell.
+    that is; `page` is the notebook to read if the manifest's name does not tell. A claim of several
+    parts has a check for each, the further ones in `also`.
     """
 
     id: str
@@ -78,6 +97,12 @@ class Claim:
     needs: str = ""
     page: str = ""
     given: Given = field(default_factory=Given)
+    also: tuple[Also, ...] = ()
+
+    @property
+    def checks(self) -> tuple[tuple[str, Given], ...]:
+        """All checks with what they work on."""
+        return (self.check, self.given), *((one.check, one.given) for one in self.also)
 
 
 @dataclass(frozen=True)
@@ -116,15 +141,22 @@ def built(kind: type[Record], entry: Mapping[str, Any], where: str) -> Record:
     return kind(**values)
 
 
+def parted(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A TOML table with what its check works on as a `Given` of its own."""
+    inputs = {f.name for f in fields(Given)}
+    given = {key: value for key, value in entry.items() if key in inputs}
+    for key, kind in (("cells", Cells), ("lines", Line)):
+        if key in given:
+            given[key] = [built(kind, one, where) for one in given[key]]
+    rest = {key: value for key, value in entry.items() if key not in inputs}
+    return rest | {"given": built(Given, given, where)}
+
+
 def claim_of(entry: Mapping[str, Any], file: str) -> Claim:
     """A claim of a TOML table; a ValueError names the claim and what is wrong with it."""
     where = f"{file}: claim {entry.get('id', '?')}"
-    inputs = {f.name for f in fields(Given)}
-    given = {key: value for key, value in entry.items() if key in inputs}
-    if "cells" in given:
-        given["cells"] = [built(Cells, cells, where) for cells in given["cells"]]
-    rest = {key: value for key, value in entry.items() if key not in inputs}
-    claim = built(Claim, rest | {"given": built(Given, given, where)}, where)
+    also = [built(Also, parted(one, where), where) for one in entry.get("also", ())]
+    claim = built(Claim, parted(entry, where) | {"also": also}, where)
     if claim.kind not in KINDS:
         raise ValueError(f"{where} has the kind {claim.kind!r}; expected one of {', '.join(KINDS)}")
     return claim

@@ -12,8 +12,10 @@ from typing import Any
 
 from ensrepro import artifacts, pages
 from ensrepro.artifacts import Store
-from ensrepro.claims import belonging
+from ensrepro.claims import belonging, notebooks
 from ensrepro.claims.belonging import Content, NotMeasuredError
+from ensrepro.claims.records import Given
+from ensrepro.config import Pair
 from ensrepro.pages import NOTEBOOK
 
 
@@ -63,32 +65,37 @@ class Sources:
     fallback: Path | None = None
     _read: dict[tuple[str, str], Content] = field(default_factory=dict, compare=False, repr=False)
 
-    def path(self, task: str, file: str) -> Path:
-        """Where a manifest is: in the task's folder of the pair that it is of."""
-        suffix = belonging.pair_of(file).suffix
+    def path(self, task: str, file: str, pair: Pair | None = None) -> Path:
+        """Where a manifest is: in the task's folder of the pair that it is of, or of `pair`."""
+        suffix = (pair or belonging.pair_of(file)).suffix
         store = Store(self.profile, task, self.root, self.fallback, suffix)
         if file.endswith(NOTEBOOK):
             return pages.manifest(store, file.removesuffix(NOTEBOOK))
         return store.found(artifacts.RESULTS, file)
 
-    def name(self, task: str, file: str) -> str:
+    def name(self, task: str, file: str, pair: Pair | None = None) -> str:
         """The manifest's path below the folder that it is in, which tells nothing of a machine."""
-        path = self.path(task, file)
+        path = self.path(task, file, pair)
         roots = [root for root in (self.fallback, self.root) if root and path.is_relative_to(root)]
         return path.relative_to(roots[0]).as_posix()
 
-    def content(self, task: str, file: str) -> Content:
-        """A manifest; a NotMeasuredError if it is not there or does not belong to the others."""
-        if (task, file) not in self._read:
-            path = self.path(task, file)
+    def content(self, task: str, file: str, pair: Pair | None = None) -> Content:
+        """A manifest; a NotMeasuredError if it is not there or does not belong to the others.
+
+        The others are those of its pair, which `pair` names where the file alone does not.
+        """
+        of = pair or belonging.pair_of(file)
+        key = f"{task}{of.suffix}", file
+        if key not in self._read:
+            path = self.path(task, file, of)
             if not path.exists():
-                raise NotMeasuredError(f"{self.name(task, file)} is not there yet")
+                raise NotMeasuredError(f"{self.name(task, file, of)} is not there yet")
             is_notebook = file.endswith(NOTEBOOK)
             content = pages.read(path) if is_notebook else artifacts.read_json(path)
-            check = belonging.check_notebook if is_notebook else belonging.check_step
-            check((self.profile, task), file, content, lambda other: self.content(task, other))
-            self._read[task, file] = content
-        return self._read[task, file]
+            check = notebooks.check_notebook if is_notebook else belonging.check_step
+            check((self.profile, task), file, content, lambda other: self.content(task, other, of))
+            self._read[key] = content
+        return self._read[key]
 
     def read(self, task: str, file: str, field: str) -> Fact:
         """A field of a manifest; a NotMeasuredError where either is not there."""
@@ -101,3 +108,20 @@ class Sources:
         if value is None:
             raise NotMeasuredError(f"{name} has nothing in {field}")
         return Fact(value, name, field)
+
+
+def read_all(given: Given, sources: Sources) -> list[Fact]:
+    """The fields of the claim's manifest, in its order."""
+    return [sources.read(given.task, given.file, field) for field in given.fields]
+
+
+def named(facts: list[Fact]) -> str:
+    """The values, of several the mean and how far they spread, each after the key that differs."""
+    keys = [fact.field.split("/") for fact in facts]
+    which = -1 if len({key[-1] for key in keys}) == len(keys) else -2
+    parts = []
+    for key, fact in zip(keys, facts, strict=True):
+        values = fact.numbers()
+        spread = f" ({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
+        parts.append(f"{key[which]} {fact.number():.4g}{spread if len(values) > 1 else ''}")
+    return ", ".join(parts)

@@ -22,6 +22,8 @@ from ensrepro.results.rows import Kind, Measured, Row, Source
 
 FOLDER = "results/mine/benchmarks"  # where `evaluate` writes unless it is told otherwise
 PREFIX = "benchmark-"
+UNKNOWN = "no released Restormer by its name, so no row of the paper is known to be this network's"
+EVALUATED = "evaluated on the benchmark"  # in the place of the ledger's word on a cell
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def rank(found: Record) -> tuple[bool, int, bool]:
 def measured(found: Record, value: float) -> Measured:
     """A mean of an evaluation, with what is to be said of it."""
     if found.caveat or not found.method:
-        return Measured(Kind.APART, value, value, value, 1, found.source, note=found.caveat)
+        note = found.caveat or UNKNOWN
+        return Measured(Kind.APART, value, value, value, 1, found.source, note=note)
     return Measured(Kind.BENCHMARK, value, value, value, 1, found.source, note=found.taken_for)
 
 
@@ -135,6 +138,15 @@ def own_rows(number: int, rows: Sequence[Row], found: Sequence[Record]) -> list[
     return made
 
 
+def compared(row: Row, found: Measured | None) -> Row:
+    """A row of the paper with what was measured in its place, which is then the word on the cell."""
+    whole = replace(row, measured=found)
+    if whole.difference is None or not row.printed:
+        return whole
+    because = f"Measured {found.value:.4g}, printed {row.printed.text}: {whole.difference:+.2g}."
+    return replace(whole, printed=replace(row.printed, status=EVALUATED, because=because))
+
+
 def filled(rows: Sequence[Row], found: Sequence[Record]) -> list[Row]:
     """The paper's rows with what was measured in their place on the real benchmark.
 
@@ -153,7 +165,7 @@ def filled(rows: Sequence[Row], found: Sequence[Record]) -> list[Row]:
                 raise ValueError(f"{both} are both of {one.method}; expected one of them")
             values[key] = measured(one, float(means[name]))
     return [
-        replace(row, measured=values.get((row.model, where, row.metric)))
+        compared(row, values.get((row.model, where, row.metric)))
         for row in rows
         for where in (place(row.table, row.model, row.benchmark),)
     ]

@@ -2,7 +2,7 @@
 
 `rows` is the data, `rendered` a table in the paper's layout. Published values come from
 `paper_data/`, measured ones from evaluations on this disk and from results of a profile; each says
-which file it is from. A result that arrives fills its cells.
+which file it is from. A result that arrives fills its cells, if it tells which network it is of.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ from ensrepro.results import evaluated, layout, places, scaled
 from ensrepro.results.evaluated import Record
 from ensrepro.results.rows import FIELDS, Printed, Row, flat
 
-ABLATION = 5
+ABLATION, UFORMER = 5, 6
+NO_WEIGHTS = (
+    "are of networks whose weights `evaluate` does not read, or of which we know no published "
+    "ones, such as the paper's own"
+)
+UNNAMED_SET = "cannot be evaluated: the paper names neither the test set nor the device's settings"
 FROM_NOTEBOOKS = {  # table -> its rows at our scale, the notebook that tells them, its tasks
     ABLATION: (scaled.ablation_rows, "08_ablations", ("deblur", "denoise", "derain")),
-    6: (scaled.uformer_rows, "10_uformer", ("denoise",)),
+    UFORMER: (scaled.uformer_rows, "10_uformer", ("denoise",)),
 }
 photos = scaled.photos  # the benchmark of a row at our scale
 
@@ -129,6 +134,8 @@ def waiting(number: int, found: OnFile) -> list[str]:
     of_paper = rows(number, found)
     can = [row for row in of_paper if row.printed and row.printed.text and row.command]
     lack = [row for row in can if row.measured is None]
+    apart = [row for row in lack if not places.is_told_by_name(number, row.model)]
+    lack = [row for row in lack if row not in apart]
     cannot = [row for row in of_paper if row.printed and row.printed.text and not row.command]
     sentences = []
     if lack:
@@ -137,11 +144,14 @@ def waiting(number: int, found: OnFile) -> list[str]:
             f"{len(lack)} cells of {names} wait for an evaluation on the real benchmark, such as "
             f"`{lack[0].command.split('; ')[0]}`"
         )
-    if cannot:
+    if apart:
+        names = ", ".join(dict.fromkeys(row.model for row in apart))
         sentences.append(
-            f"{len(cannot)} cells are of networks whose weights `evaluate` does not read, or of "
-            "which we know no published ones, such as the paper's own"
+            f"{len(apart)} cells of {names} stay empty: no name of a file tells these networks, so "
+            f"an evaluation, such as `{apart[0].command}`, gets a row of its own"
         )
+    if cannot:
+        sentences.append(f"{len(cannot)} cells {UNNAMED_SET if number == UFORMER else NO_WEIGHTS}")
     return [*sentences, *scaled_rows(number, found)[1]]
 
 
@@ -166,7 +176,8 @@ def scale_title(number: int, found: OnFile) -> str:
     return (
         f"Table {number} at our scale, profile {found.profile}: what each network changes against "
         f"{against} on the test photos. Mean and range over n seeds or draws, seed by seed where "
-        "both sides have several; the reference has as many as the column n against says."
+        "both sides have several seeds, else against the mean; the reference has as many as the "
+        "column n against says."
     )
 
 

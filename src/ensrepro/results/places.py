@@ -81,6 +81,11 @@ CHECKPOINTS: Mapping[tuple[int, str], str] = {
 }
 
 
+def is_told_by_name(table: int, method: str) -> bool:
+    """Whether an evaluation fills the row of a method: its file's name says which network it is."""
+    return CHECKPOINTS.get((table, method), "").removesuffix(".pth") in RELEASED
+
+
 def command(table: int, method: str, where: Place) -> str:
     """What measures a cell on real data; empty where no weights are to be had."""
     weights = CHECKPOINTS.get((table, method))

@@ -35,10 +35,12 @@ TestRows = Sequence[Mapping[str, float]]
 # Headline key of notebook 08 -> row of table 5; the first is what the others are held against.
 ARMS = {
     "distilled": "Proposed model with FwKD",
-    "random_weights": "Proposed model without FwKD",  # the paper starts all of it anew
+    "reinitialized": "",  # no row of the paper, which starts all of it anew (assumption A41)
+    "random_weights": "Proposed model without FwKD",
     "random_hybrids": "Randomly designed Hybrid network",
     "equal_blocks": "Hybrid design with Equal blocks",
 }
+DRAWS = "random_hybrids"
 UFORMER_HYBRIDS = "Arch-1, Arch-2"  # the rows of table 6 that a hybrid of ours stands for
 
 
@@ -149,51 +151,56 @@ def told_source(sources: Sources, task: str, file: str) -> Source:
     return Source(name, content["provenance"]["commit"], sources.profile, (seed,))
 
 
+def by_seed(sources: Sources, task: str, file: str, field: str) -> dict[int, float]:
+    """A field of a notebook's headline, whose values are in the order of the seeds."""
+    return dict(enumerate(sources.read(task, file, f"headline/{field}").numbers()))
+
+
 def ablation_rows(sources: Sources, task: str) -> list[Row]:
     """Table 5: what each arm changes against the hybrid as the method makes it.
 
-    A NotMeasuredError where notebook 08 has not been run, or tells of other networks.
+    Seed by seed, as they saw the same patches; a draw against the mean. A NotMeasuredError where
+    notebook 08 has not been run, or tells of other networks.
     """
-    psnr = {arm: sources.read(task, ABLATIONS, f"headline/psnr/{arm}").numbers() for arm in ARMS}
-    first, source = next(iter(ARMS)), told_source(sources, task, ABLATIONS)
-    base, n_base = mean(psnr[first]), len(psnr[first])
+    first, *others = ARMS
+    source = told_source(sources, task, ABLATIONS)
     asked = pages.command(ABLATIONS.removesuffix(NOTEBOOK), task, sources.profile)
-    return [
-        Row(
-            *(5, task, photos(sources.profile), arm.replace("_", " "), "PSNR"),
-            measured=change(
-                Against(first, [value - base for value in values], n_base), source, "dB"
-            ),
-            command=asked,
-            stands_for=ARMS[arm],
-        )
-        for arm, values in psnr.items()
-    ]
+    made = []
+    for metric, (key, unit) in METRIC_UNITS.items():
+        told = {arm: by_seed(sources, task, ABLATIONS, f"{key}/{arm}") for arm in ARMS}
+        told[DRAWS] = {-1 - n: draw for n, draw in told[DRAWS].items()}  # no seeds of the others
+        made += [
+            Row(
+                *(5, task, photos(sources.profile), arm.replace("_", " "), metric),
+                measured=change(against(first, told[arm], told[first]), source, unit),
+                command=asked,
+                stands_for=ARMS[arm],
+            )
+            for arm in others
+        ]
+    return made
 
 
 def uformer_rows(sources: Sources, task: str) -> list[Row]:
-    """Table 6: PSNR of the hybrid against its Uformer, and its latency as a share of Uformer's.
+    """Table 6: what the hybrid changes against its Uformer, and its latency as a share of that's.
 
     Both were timed whole, in turns; the latency's range is that of eight rounds of ten. A
     NotMeasuredError where notebook 10 has not been run.
     """
 
-    def told(field: str) -> list[float]:
-        return sources.read(task, UFORMER, f"headline/{field}").numbers()
+    def told(field: str) -> dict[int, float]:
+        return by_seed(sources, task, UFORMER, field)
 
     source = told_source(sources, task, UFORMER)
-    hybrid = dict(enumerate(told("psnr/hybrid")))
-    psnr = [
-        against(name, hybrid, dict(enumerate(told(f"psnr/{field}"))))
-        for name, field in ((REFERENCE, "teacher"), (LONGER, "longer"))
-    ]
     share = [told(f"latency/{field}")[0] for field in ("ratio", "low", "high")]
     rounds = int(told("latency/rounds")[0])
     of_teacher = {"unit": OF_TEACHER, "against": REFERENCE, "n_against": rounds}
     changes = [
-        *(("PSNR", change(one, source, "dB")) for one in psnr),
-        ("Latency", Measured(Kind.SCALE, *share, rounds, source, **of_teacher)),
+        (metric, change(against(name, told(f"{key}/hybrid"), told(f"{key}/{field}")), source, unit))
+        for metric, (key, unit) in METRIC_UNITS.items()
+        for name, field in ((REFERENCE, "teacher"), (LONGER, "longer"))
     ]
+    changes += [("Latency", Measured(Kind.SCALE, *share, rounds, source, **of_teacher))]
     asked = pages.command(UFORMER.removesuffix(NOTEBOOK), task, sources.profile)
     return [
         Row(
