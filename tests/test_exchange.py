@@ -62,7 +62,10 @@ def test_a_record_that_lacks_a_field_is_refused_by_file_and_field(name: str, tmp
             "has seconds=0.1; expected at least 0.1089, by p90_ms=110.0",
         ),
         ({"seconds": 2.1, "p99_ms": 1e300}, "has seconds=2.1; expected at least 9.9e.296, by p99"),
-        ({"n": 3, "seconds": 0.5, "p90_ms": None, "p99_ms": 1000.0}, "has seconds=0.5; expected at "),
+        (
+            {"n": 3, "seconds": 0.5, "p90_ms": None, "p99_ms": 1000.0},
+            "has seconds=0.5; expected at ",
+        ),
         # one run is all of them
         ({"n": 1, "seconds": 1e6}, "has seconds=1000000.0; expected 0.1 of a single run"),
         ({"p90_ms": None, "p50_ms": 130.0}, "has p50_ms=130.0; expected at most p99_ms=120.0"),
