@@ -328,3 +328,10 @@ def test_records_of_several_devices_are_not_one_device(tmp_path: Path):
 def test_the_commands_know_the_formats_of_the_importer():
     assert set(commands.FORMATS) == {*importing.FORMATS, importing.OWN_FORMAT}
     assert records.IMPORTED == "imported"
+
+
+def test_the_help_of_an_import_does_not_offer_this_processor(capsys):
+    for command, told in (("measure", True), ("import-record", False)):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert ("(default: this processor)" in " ".join(capsys.readouterr().out.split())) is told
