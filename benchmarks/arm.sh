@@ -3,10 +3,11 @@
 #
 #     sh benchmarks/arm.sh FOLDER [PYTHON]
 #
-# FOLDER takes some 400 MB: an emulator, an aarch64 Python and onnxruntime, none of them installed.
+# FOLDER takes some 500 MB: networks, an emulator, an aarch64 Python and onnxruntime, which are not
+# installed.
 # Runs on Debian or Ubuntu for x86-64 with apt-get, dpkg-deb and pip, and fetches packages of Debian
 # and of PyPI. QEMU comes from Debian 13: that of Debian 12, 7.2, crashes when onnxruntime is
-# imported. Not part of `make test`; ten minutes, most of them in the emulator.
+# imported. Not part of `make test`; ten minutes or more, most of them in the emulator.
 set -eu
 
 [ $# -ge 1 ] || { echo 'usage: sh benchmarks/arm.sh FOLDER [PYTHON]' >&2; exit 2; }

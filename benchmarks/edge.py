@@ -2,7 +2,7 @@
 
 Blocks and whole networks as exported, in onnxruntime on one and on two threads, and the training of
 blocks in PyTorch; all in alternation, so that ratios hold even where milliseconds do not. Weights
-are random: latency does not depend on them. On one thread times are of the process, else of the
+are random: latency hardly depends on them. On one thread times are of the process, else of the
 clock on the wall, so other work on the machine shows in them.
 """
 

@@ -19,7 +19,7 @@ from skimage.io import imsave
 from test_browser_models import BOOK, browser_models, copy_denoise, index_of, unpacked
 
 from ensrepro import exchange, metrics, records, timing
-from ensrepro.devices import commands, shelf
+from ensrepro.devices import commands, measuring, shelf
 from ensrepro.export import Session
 
 pytestmark = needs_browser
@@ -303,9 +303,14 @@ def test_measuring_yields_records(
     for record, network in zip(read, networks, strict=True):
         assert record.n >= 6
         assert (record.device, record.resolution) == ("a test", "64x64")
-        assert (record.runtime, record.version) == ("onnxruntime-web", "1.30.0")
+        assert record.runtime == "onnxruntime-web"
+        assert record.version.startswith("1.30.0 in Mozilla/5.0 (")
+        assert "Chrome" in record.version
         assert (record.threads, record.dtype, record.load) == (1, "float32", None)
-        assert "Chrome" in record.cpu
+        assert record.cpu == "unknown"  # records.SCHEMA: where the system does not name it
+        assert timing.untold(record.conditions) == ["cpu"]
+        assert record.p90_ms is None or record.n >= measuring.FEWEST_FOR_P90
+        assert record.p99_ms is None or record.n >= measuring.FEWEST_FOR_P99
         random = network["weights"] == "random"
         assert record.weights == (records.RANDOM if random else network["digest"])
         for name in ("pair", "task", "architecture", "width"):
@@ -330,11 +335,26 @@ def test_measuring_yields_records(
 
 def test_the_statistics_are_those_of_the_library(browser: Browser, site: Path):
     open_page(browser, site.as_uri())
-    for n in (1, 7, 10, 25, 30, 70, 100):
+    for n in (1, 7, 9, 10, 25, 30, 70, 99, 100, 130):
         times = np.random.default_rng(n).gamma(9, 0.01, n)  # seconds
         found = browser.run(f"ensreproMeasure.summarize({json.dumps((times * 1e3).tolist())})")
+        unshown = {"p90_ms"} if n < measuring.FEWEST_FOR_P90 else set()
+        unshown |= {"p99_ms"} if n < measuring.FEWEST_FOR_P99 else set()
+        assert {key for key, value in found.items() if value is None} == unshown
         right = timing.summarize(times)
-        assert found == pytest.approx({key: getattr(right, key) for key in found}, rel=1e-9)
+        known = {key: value for key, value in found.items() if key not in unshown}
+        assert known == pytest.approx({key: getattr(right, key) for key in known}, rel=1e-9)
+
+
+def test_a_device_without_a_name_is_no_other_visitor_s(browser: Browser, site: Path):
+    open_page(browser, site.as_uri())
+    [one, other] = (measured(browser, side=64, runs=5, seconds=1, device="") for _ in range(2))
+    names = [{record["device"] for record in made["records"]} for made in (one, other)]
+    assert all(re.fullmatch("unnamed device [0-9a-f]{8}", name) for [name] in names)
+    assert names[0] != names[1]
+    assert {record["p99_ms"] for record in one["records"] if record["n"] < 100} <= {None}
+    table = "document.querySelector('#browser-measure tbody').innerText"
+    assert "–" in browser.run(table)
 
 
 def test_a_ratio_is_that_of_the_library(browser: Browser, site: Path):

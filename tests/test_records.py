@@ -27,6 +27,16 @@ def test_an_idle_machine_has_the_load_0():
     assert records.checked(row(load=0.0), "row").load == 0
 
 
+def test_a_single_run_is_all_its_percentiles_and_all_its_seconds():
+    times = {"p50_ms": 10.0, "p90_ms": None, "p99_ms": None, "n": 1}
+    assert records.checked(row(**times, seconds=0.01), "row").n == 1
+
+
+@pytest.mark.parametrize("created", ["2026-11-22T12:00:00.123Z", "2026-11-22T13:00:00+01:00"])
+def test_moments_are_written_as_python_and_browsers_do(created: str):
+    assert records.checked(row(created=created), "row").created == created
+
+
 def test_a_ratio_of_two_records_is_that_of_their_medians():
     slow, fast = records.checked(row(), "row"), records.checked(row(p50_ms=50.0), "row")
     assert records.ratio(slow, fast) == 2.0

@@ -5,7 +5,8 @@ A page that is opened from a file may load scripts but no other data. So `browse
 each ONNX file and each sample travels as a script of its own that is loaded when it is asked for.
 Networks are exported from the weights in the repository: of each task that has them the teacher and
 the fine-tuned hybrid that was chosen. `restormer-edge` has random weights where none are on file,
-and then is only timed. Without the extra `onnx` the page says that it has no networks.
+and then is only timed, with the stages of the other hybrid; a trained one has its own. Without the
+extra `onnx` the page says that it has no networks.
 """
 
 from __future__ import annotations

@@ -5,18 +5,18 @@ A file is JSON,
     {"schema": "ensrepro-latency-1", "records": [{"device": ..., ...}, ...],
      "comparisons": [{"side": ..., ...}, ...]}
 
-as `records` says; comparisons, of subjects among these records that took turns, may be missing.
+as `records` says; comparisons, of subjects that took turns, may be missing. Both sides of one are
+a record of the file each.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ensrepro import artifacts, records
+from ensrepro import records
 from ensrepro.records import Comparison, Record
 
 FORMAT = "ensrepro-latency-1"
@@ -31,15 +31,16 @@ class Exchange(NamedTuple):
 
 
 def check_belong(path: Path, content: Exchange) -> None:
-    """A ValueError if a file compares what it has no records of."""
+    """A ValueError if it is open which records a comparison is of, or they are not alike."""
     for i, one in enumerate(content.comparisons, 1):
         own = [record for record in content.records if one.is_of(record)]
         references = [record for record in content.records if one.refers_to(record)]
-        conditions = {(record.conditions, record.width) for record in own}
-        if not any((other.conditions, other.width) in conditions for other in references):
+        alike = {(record.conditions, record.width) for record in own + references}
+        if (len(own), len(references), len(alike)) != (1, 1, 1):
             raise ValueError(
                 f"{path}, comparison {i}, is of {one.pair} {one.architecture!r} against "
-                f"{one.reference!r}; expected records of both under the same conditions"
+                f"{one.reference!r}, of which there are {len(own)} and {len(references)} records; "
+                "expected one of each, under the same conditions and of one width"
             )
 
 
@@ -68,14 +69,3 @@ def read(path: Path) -> Exchange:
     if found != FORMAT:
         raise ValueError(f"{path} has the schema {found!r}; expected {FORMAT!r}")
     return exchanged(content, path)
-
-
-def write(path: Path, content: Exchange) -> None:
-    """An exchange file; a ValueError, and nothing written, if it would be refused."""
-    own = {
-        "schema": FORMAT,
-        "records": [asdict(one) for one in content.records],
-        "comparisons": [asdict(one) for one in content.comparisons],
-    }
-    exchanged(own, path)
-    artifacts.write_bytes(path, json.dumps(own, indent=1).encode() + b"\n")

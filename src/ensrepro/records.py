@@ -15,17 +15,20 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ensrepro import timing
+from ensrepro.config import TASKS
 from ensrepro.timing import UNKNOWN, Conditions, Timing
 
 MEASURED, IMPORTED = "measured here", "imported"
 RANDOM = "random weights"  # what `weights` says of them
 NETWORK, GLUE = "network", "glue"
 ROUNDING = 0.99  # seconds may be this much below what the percentiles add up to
+SHORTEST, LONGEST = 1e-9, 1e9  # seconds that runs can take: a nanosecond, thirty years
 RESOLUTION = re.compile(r"[1-9][0-9]*x[1-9][0-9]*")
 LARGEST = sys.float_info.max  # JSON has whole numbers beyond it, with which nothing can be computed
 
@@ -223,23 +226,45 @@ def check_fields(where: str, row: object, schema: Mapping[str, Field]) -> Mappin
 
 
 def check_rising(where: str, row: Mapping[str, Any], *names: str) -> None:
-    """A ValueError if the values of these fields fall."""
-    for lower, upper in pairwise(names):
-        if None not in (row[lower], row[upper]) and row[lower] > row[upper]:
+    """A ValueError if the values of these fields fall; those that are null are left out."""
+    known = [(name, row[name]) for name in names if row[name] is not None]
+    for (lower, low), (upper, high) in pairwise(known):
+        if low > high:
+            raise ValueError(f"{where} has {lower}={low!r}; expected at most {upper}={high!r}")
+
+
+def check_seconds(where: str, row: Mapping[str, Any]) -> None:
+    """A ValueError if all runs together take less than their percentiles say, or one run more."""
+    seconds, n, only = row["seconds"], row["n"], row["p50_ms"] / 1e3
+    for name, runs in (("p50_ms", max(1, n / 2)), ("p90_ms", 1), ("p99_ms", 1)):
+        least = ROUNDING * runs * (row[name] or 0.0) / 1e3
+        if seconds < least:
             raise ValueError(
-                f"{where} has {lower}={row[lower]!r}; expected at most {upper}={row[upper]!r}"
+                f"{where} has seconds={seconds!r}; expected at least {least:.4g}, by {name}="
+                f"{row[name]!r} and n={n}"
             )
+    if n == 1 and ROUNDING * seconds > only:
+        raise ValueError(f"{where} has seconds={seconds!r}; expected {only:.4g} of a single run")
 
 
 def check_times(where: str, row: Mapping[str, Any]) -> None:
-    """A ValueError if the times of a record contradict each other."""
+    """A ValueError if the times of a record are no times of runs, or contradict each other."""
+    for name, unit in (("p50_ms", 1e-3), ("seconds", 1.0)):
+        low, high = SHORTEST / unit, LONGEST / unit
+        if not low <= row[name] <= high:
+            raise ValueError(f"{where} has {name}={row[name]!r}; expected {low:g} to {high:g}")
     check_rising(where, row, "p50_ms", "p90_ms", "p99_ms")
-    least = ROUNDING * row["p50_ms"] / 1e3 * row["n"] / 2
-    if row["seconds"] < least:
+    check_seconds(where, row)
+
+
+def check_created(where: str, created: str) -> None:
+    """A ValueError if this is no moment."""
+    try:
+        datetime.fromisoformat(created)
+    except ValueError:
         raise ValueError(
-            f"{where} has seconds={row['seconds']!r}; expected at least {least:.4g}, which half of "
-            f"n={row['n']} runs take that are no faster than p50_ms={row['p50_ms']!r}"
-        )
+            f"{where} has created={created!r}; expected ISO 8601, as 2026-11-22T12:00:00+00:00"
+        ) from None
 
 
 def checked(row: object, where: str) -> Record:
@@ -251,6 +276,9 @@ def checked(row: object, where: str) -> Record:
         raise ValueError(
             f"{where} has source={own['source']!r}; expected {MEASURED!r} or {IMPORTED!r}"
         )
+    if own["task"] not in TASKS:
+        raise ValueError(f"{where} has task={own['task']!r}; expected one of {', '.join(TASKS)}")
+    check_created(where, own["created"])
     check_times(where, own)
     return Record(**own)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 from onnx_networks import TINY, metadata, network
 
-from ensrepro.export import Session, describe, read_metadata, to_onnx
+from ensrepro import cli
+from ensrepro.export import Session, describe, files, read_metadata, to_onnx
 from ensrepro.export.network import model
 from ensrepro.space import RESTORMER
 from ensrepro.steps import context
@@ -61,7 +63,13 @@ def test_what_a_file_says_is_read_as_it_was_written(net, file):
 
 
 def test_the_graph_adds_less_than_five_mebibytes_to_the_weights(net, file):
-    assert file.stat().st_size <= weight_bytes(net) + 5 * MIB  # the bound of the issue
+    """The bound of the issue at any width: nodes are as many in wide networks as in narrow ones.
+
+    These have 0.28 MiB. What weights are needed in another order beside their own adds a tenth.
+    """
+    of_weights = stored_bytes(onnx.load(file))
+    assert file.stat().st_size - of_weights <= MIB / 2
+    assert weight_bytes(net) <= of_weights <= 1.2 * weight_bytes(net)
 
 
 def test_weights_that_float16_holds_are_stored_so_and_nothing_is_lost(net, tmp_path):
@@ -114,14 +122,76 @@ def test_a_file_of_another_task_is_refused(file):
         Session(file, task="derain")
 
 
-@pytest.mark.parametrize("key", list(asdict(metadata(network(MIXED)))))
+@pytest.mark.parametrize("key", [key for key in asdict(metadata(network(MIXED))) if key != "form"])
 def test_a_file_that_does_not_say_what_it_is_is_refused(key: str, file, tmp_path):
     path = changed(file, tmp_path / "net.onnx", **{key: None})
     with pytest.raises(ValueError, match=f"net.onnx does not say its {key}; expected an ONNX file"):
         Session(path)
 
 
-@pytest.mark.parametrize("value", ["0", "-8", "8.0", "eight", ""])
+OLD: dict[str, str | None] = {files.FORM: None, files.GRAPH: None}
+EXPORTS = "which python -m ensrepro export NEW.onnx --arch"
+
+
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        (
+            {},
+            f"{EXPORTS} 'T 4 2 8 T T 4 2' --task denoise --pair restormer-mambair --profile mini ",
+        ),
+        ({"architecture": "T T T"}, f"{EXPORTS} teacher --task denoise --pair restormer-mambair "),
+        (
+            {"digest": "random weights", "pair": "uformer-mambair"},
+            "which python -m ensrepro measure --write-networks FOLDER --task denoise --pair uf",
+        ),
+    ],
+    ids=["hybrid", "teacher", "random"],
+)
+def test_a_file_of_an_older_version_is_told_what_writes_it_anew(said, command, file, tmp_path):
+    path = changed(file, tmp_path / "old.onnx", **OLD, **said)
+    with pytest.raises(
+        ValueError, match="does not say its form; expected a file of this"
+    ) as caught:
+        Session(path)
+    assert command in str(caught.value)
+    if "--arch" in command:  # and it is understood
+        words = shlex.split(str(caught.value).partition("which ")[2].removesuffix(" writes"))
+        assert cli.parser().parse_args(words[3:]).task == "denoise"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_file_with_inverted_bytes_is_refused(share: float, file, tmp_path):
+    content = bytearray(file.read_bytes())
+    at = int(share * len(content))  # among the weights, which are most of a file
+    content[at : at + 2] = bytes(255 - byte for byte in content[at : at + 2])
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bad\.onnx is damaged"):
+        Session(tmp_path / "bad.onnx")
+
+
+def test_another_weight_is_told_by_the_digest_of_the_graph(file, tmp_path):
+    model = onnx.load(file)
+    tensor = next(t for t in model.graph.initializer if t.name == "stem.weight")
+    tensor.raw_data = bytes(len(tensor.raw_data))
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(
+        ValueError, match=r"damaged or was changed: its graph has the digest \w{16}"
+    ):
+        read_metadata(tmp_path / "bad.onnx")
+
+
+def test_the_name_of_a_file_does_not_say_how_it_is_read(file, tmp_path):
+    """ONNX's own tool would take the first for text."""
+    path = tmp_path / "net.pbtxt"
+    path.write_bytes(file.read_bytes())
+    assert read_metadata(path) == read_metadata(file)
+    path.write_text("ir_version: 8")
+    with pytest.raises(ValueError, match=r"net\.pbtxt is damaged or no ONNX file$"):
+        read_metadata(path)
+
+
+@pytest.mark.parametrize("value", ["0", "-8", "8.0", "eight", "", "9" * 20])
 def test_a_multiple_that_is_no_positive_integer_is_refused(value: str, file, tmp_path):
     path = changed(file, tmp_path / "net.onnx", multiple=value)
     with pytest.raises(ValueError, match=f"has multiple={value!r}, expected an integer"):
@@ -146,6 +216,7 @@ def test_a_file_that_is_no_onnx_or_cut_off_is_refused(file, tmp_path):
 def test_a_file_whose_graph_is_broken_is_refused(file, tmp_path):
     model = onnx.load(file)
     del model.graph.node[100]
+    files.seal(model, files.said_by(model))
     onnx.save(model, tmp_path / "bad.onnx")
     with pytest.raises(ValueError, match=r"bad.onnx is damaged, onnxruntime refuses it: .+"):
         Session(tmp_path / "bad.onnx")

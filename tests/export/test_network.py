@@ -12,10 +12,11 @@ import torch
 from onnx_networks import TINY, metadata, network
 from torch import nn
 
-from ensrepro.export import OPSET, Session, to_onnx
+from ensrepro.export import OPSET, Session, ssm, to_onnx
 from ensrepro.export.network import model
 from ensrepro.models.edge import EdgeBlockShape, EdgeShape
 from ensrepro.models.hybrid import NetworkShape
+from ensrepro.models.mambair import SS2D
 from ensrepro.space import RESTORMER, Space, Stage
 
 HYBRIDS = np.random.default_rng(0).choice(RESTORMER.n_architectures, 20, replace=False)
@@ -61,6 +62,16 @@ def test_so_is_a_random_hybrid_with_edge_blocks(index: int, tmp_path):
 @pytest.mark.parametrize("architecture", [RESTORMER.teacher, RESTORMER.all_ssm])
 def test_so_are_the_teacher_and_the_network_without_attention(architecture, tmp_path):
     assert_parity(network(architecture), tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("architecture", [RESTORMER.all_ssm, RESTORMER.architecture(HYBRIDS[0])])
+def test_so_are_hybrids_in_the_form_of_wide_networks(architecture, tmp_path, monkeypatch):
+    """Single steps in place of chunks, as at the paper's width."""
+    monkeypatch.setattr(ssm, "CACHED", 0)
+    net = network(architecture)
+    lengths = {ssm.steps_of_a_chunk(part) for part in net.modules() if isinstance(part, SS2D)}
+    assert lengths == {1}
+    assert_parity(net, tmp_path / "net.onnx")
 
 
 def test_a_dual_pixel_network_takes_six_channels(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -40,7 +42,7 @@ def test_a_form_is_the_same_network_in_fewer_bits(form: str, exported, tmp_path)
     made = precision.converted(onnx.load(exported), form, [image(1), image(2)])
     path = tmp_path / "form.onnx"
     onnx.save(made, path)
-    assert read_metadata(path) == read_metadata(exported)
+    assert read_metadata(path) == replace(read_metadata(exported), form=form)
     shown = torch.from_numpy(image(3))
     whole = Session(exported)(shown)
     assert (whole - shown).abs().mean() > 0.2
@@ -65,6 +67,12 @@ def test_only_what_was_asked_for_is_in_8_bit(exported):
     assert "Conv" in kinds["int8, convolutions"]
     assert "MatMul" not in kinds["int8, convolutions"]
     assert {"Conv", "MatMul"} <= kinds["int8, all products"]
+
+
+def test_what_is_in_fewer_bits_is_not_converted_again(exported):
+    half = precision.converted(onnx.load(exported), "float16", [image(1)])
+    with pytest.raises(ValueError, match="model has the form 'float16' already; expected float32"):
+        precision.converted(half, "int8, convolutions", [image(1)])
 
 
 def test_an_unknown_form_and_no_image_are_refused(exported):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx_networks import TINY, metadata, network
 
 from ensrepro import evaluate, tiles, weights
-from ensrepro.export import Session, describe, to_onnx
+from ensrepro.export import Session, describe, files, to_onnx
 from ensrepro.models.hybrid import build, set_weights
 from ensrepro.steps import context, finetune
 
@@ -25,8 +26,13 @@ def net():
 
 
 @pytest.fixture(scope="module")
-def session(net, tmp_path_factory):
-    return Session(to_onnx(net, tmp_path_factory.mktemp("onnx") / "net.onnx", metadata(net)))
+def file(net, tmp_path_factory):
+    return to_onnx(net, tmp_path_factory.mktemp("onnx") / "net.onnx", metadata(net))
+
+
+@pytest.fixture(scope="module")
+def session(file):
+    return Session(file)
 
 
 def photo(h: int, w: int) -> np.ndarray:
@@ -68,6 +74,52 @@ def test_a_trained_hybrid_restores_as_in_pytorch(tmp_path):
 def test_an_input_that_the_network_cannot_take_is_refused(session, shape):
     with pytest.raises(ValueError, match=r"expected \(1, 3, H, W\), H and W multiples of 8"):
         session(torch.zeros(shape))
+
+
+def fix(model: onnx.ModelProto) -> None:
+    """64 x 64 pixels and no others."""
+    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_value = 64
+
+
+def forget(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+
+
+def rename(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "pixels"
+
+
+def batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (fix, r"takes or gives 'image' tensor\(float\) \[1, 3, 64, 64\]; expected only 'image'"),
+        (forget, r"takes or gives 'image' tensor\(float\) \[\]; expected only 'image'"),
+        (rename, r"takes or gives 'pixels' .*; expected only 'restored' tensor\(float\) \[1, C"),
+        (batch, r"takes or gives 'image' tensor\(float\) \['batch', 3, .*; expected only 'image'"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_file_whose_input_or_output_is_another_is_refused(change, told, file, tmp_path):
+    """Though it says that it is ours, and its digest is right."""
+    model = onnx.load(file)
+    change(model)
+    files.seal(model, files.said_by(model))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match=rf"other\.onnx {told}"):
+        Session(tmp_path / "other.onnx")
+
+
+def test_what_onnxruntime_cannot_run_is_told_with_file_and_shape(net, tmp_path):
+    """A multiple that is not the network's."""
+    session = Session(to_onnx(net, tmp_path / "net.onnx", metadata(net, multiple=7)))
+    told = r"net\.onnx cannot be run on an image of shape \(1, 3, 21, 21\), onnxruntime refuses: .+"
+    with pytest.raises(ValueError, match=told):
+        session(torch.zeros(1, 3, 21, 21))
 
 
 def test_without_onnxruntime_the_remedy_is_told(net, tmp_path, monkeypatch):

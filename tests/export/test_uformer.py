@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ensrepro.models.uformer import LeWinBlock, UformerShape
 from ensrepro.space import UFORMER
 
 TOLERANCE = 1e-4
+HYBRIDS = np.random.default_rng(0).choice(UFORMER.n_architectures, 20, replace=False)
 SHAPE = UformerShape(width=2, window=2, image_size=64, mambair=MambaIRShape(1.0, 2, 4))
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -57,6 +59,18 @@ def test_a_hybrid_is_the_same_at_two_sizes(architecture: tuple[int, ...], tmp_pa
     net = network(architecture, SHAPE, space=UFORMER)
     session = Session(to_onnx(net, tmp_path / "net.onnx", metadata(net, padding="square")))
     for side in (32, 96):
+        image = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(side))
+        with torch.inference_mode():
+            expected = net(image)
+        assert (expected - image).abs().max() > 0.05
+        assert (session(image) - expected).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("index", HYBRIDS.tolist())
+def test_so_is_a_random_hybrid(index: int, tmp_path):
+    net = network(UFORMER.architecture(index), SHAPE, seed=index, space=UFORMER)
+    session = Session(to_onnx(net, tmp_path / "net.onnx", metadata(net, padding="square")))
+    for side in (32, 64):
         image = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(side))
         with torch.inference_mode():
             expected = net(image)

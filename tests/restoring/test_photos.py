@@ -84,6 +84,18 @@ def test_two_views_are_the_six_channels_left_first(tmp_path):
     np.testing.assert_array_equal(images.read(tmp_path / "out.png").values, expected(DUAL, both))
 
 
+def test_of_two_views_nothing_is_kept_twice(tmp_path):
+    """6 bytes a pixel: what is kept beside the six channels is a part of them."""
+    values = random_values(9, 11, channels=4)
+    images.write(tmp_path / "l.png", Picture(values[..., :3], values[..., 3], b"profile"))
+    right = saved(tmp_path, "r.png", random_values(9, 11))
+    seen = photos.read(tmp_path / "l.png", right, photos.DUAL)
+    assert np.shares_memory(seen.like.values, seen.values)
+    np.testing.assert_array_equal(seen.like.values, values[..., :3])
+    np.testing.assert_array_equal(seen.like.alpha, values[..., 3])
+    assert seen.like.icc_profile == b"profile"
+
+
 def test_views_that_do_not_belong_together_are_refused(net, tmp_path):
     left = saved(tmp_path, "l.png", random_values(9, 11))
     small = saved(tmp_path, "s.png", random_values(9, 10))

@@ -41,6 +41,12 @@ def test_an_onnx_file_is_run_as_it_is(checkout, tmp_path):
         assert ready.name.startswith("T T 2 2 2 T T T of denoise")
     for asked, runtime, message in (
         (Asked(path, "derain"), None, "is for the task 'denoise', expected 'derain'"),
+        (Asked(path, profile="paper"), None, "is of the profile 'smoke', expected 'paper'"),
+        (
+            Asked(path, profile="smoke", pair="uformer-mambair"),
+            None,
+            "is of the pair 'restormer-mambair', expected 'uformer-mambair'",
+        ),
         (Asked(path), "torch", "runtime is 'torch'; expected 'onnx'"),
     ):
         with pytest.raises(ValueError, match=message), runtimes.opened(asked, runtime):

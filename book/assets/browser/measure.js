@@ -8,13 +8,15 @@
 window.ensreproMeasure = (() => {
   /** At least so many rounds, and seconds of all networks together.
       @typedef {{side: number, minRuns: number, minSeconds: number, warmUp: number}} Plan */
-  /** @typedef {{p50_ms: number, p90_ms: number, p99_ms: number, n: number, seconds: number,
-                 drift: number}} Timing */
+  /** @typedef {{p50_ms: number, p90_ms: ?number, p99_ms: ?number, n: number, seconds: number,
+                 drift: number}} Timing - no percentile that n runs do not show */
   /** @typedef {{median: number, low: number, high: number, n: number}} Spread - of n rounds; low
                  and high are those of one round of ten and of nine */
 
   const { RUNTIME_NAME, THREADS } = window.ensreproEngine;
   const SCHEMA = "ensrepro-latency-1";
+  // runs that a percentile needs, as in `ensrepro.devices.measuring`: one of them takes longer
+  const [FEWEST_FOR_P90, FEWEST_FOR_P99] = [10, 100];
 
   /** The smallest value that at least this share of all values does not exceed. */
   const percentile = (/** @type {number[]} */ sorted, /** @type {number} */ share) =>
@@ -31,7 +33,9 @@ window.ensreproMeasure = (() => {
   function summarize(times) {
     const sorted = ascending(times);
     const tenth = Math.ceil(times.length / 10);
-    const [p50_ms, p90_ms, p99_ms] = [0.5, 0.9, 0.99].map((share) => percentile(sorted, share));
+    const shown = (share, fewest) => sorted.length < fewest ? null : percentile(sorted, share);
+    const p50_ms = percentile(sorted, 0.5);
+    const [p90_ms, p99_ms] = [shown(0.9, FEWEST_FOR_P90), shown(0.99, FEWEST_FOR_P99)];
     const drift = median(times.slice(-tenth)) / median(times.slice(0, tenth));
     const seconds = times.reduce((total, ms) => total + ms / 1000, 0);
     return { p50_ms, p90_ms, p99_ms, n: times.length, seconds, drift };
@@ -97,16 +101,22 @@ window.ensreproMeasure = (() => {
     });
   }
 
+  /** A name for a device that has none: no two visitors share it. */
+  function anonymous() {
+    const [number] = crypto.getRandomValues(new Uint32Array(1));
+    return `unnamed device ${number.toString(16).padStart(8, "0")}`;
+  }
+
   /** What was measured, ready to be written as JSON, and for `import-record` to read. A browser
-      tells neither the processor's model nor how busy it is; that the browser is named in its place
-      keeps those of two browsers apart. @param {number[][]} times @param {Plan} plan
-      @param {string} device */
+      tells neither the processor's model nor how busy it is; what it says of itself goes with the
+      version, and keeps two browsers apart. @param {number[][]} times @param {Plan} plan
+      @param {string} device - empty if the visitor gave no name */
   function record(runtime, networks, times, plan, device) {
     const conditions = {
-      device,
-      cpu: `${navigator.hardwareConcurrency} logical processors, ${navigator.userAgent}`,
+      device: device || anonymous(),
+      cpu: "unknown",
       runtime: RUNTIME_NAME,
-      version: runtime.version,
+      version: `${runtime.version} in ${navigator.userAgent}`,
       threads: THREADS,
       resolution: `${plan.side}x${plan.side}`,
       dtype: "float32",

@@ -21,7 +21,8 @@
 
   const decibels = (/** @type {number} */ value) => `${value.toFixed(2)} dB`;
   const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
-  const milliseconds = (/** @type {number} */ value) => THREE_DIGITS.format(value);
+  const milliseconds = (/** @type {?number} */ value) =>
+    value === null ? "–" : THREE_DIGITS.format(value);
   const times = ({ median, low, high }) =>
     `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
   const sizeOf = ({ height, width }) => `${width} × ${height} pixels`;
@@ -282,11 +283,10 @@
       };
       say("Measuring: please leave this page in front and the device alone.");
       const measured = await measuring.measure(runtime, networks, plan, share, signal);
-      const name = device.value.trim() || "unnamed device";
-      const made = measuring.record(runtime, networks, measured, plan, name);
+      const made = measuring.record(runtime, networks, measured, plan, device.value.trim());
       showRecord(made);
-      const { n, runtime: what, version, threads, resolution } = made.records[0];
-      say(`${n} rounds at ${resolution}, ${what} ${version}, ${threads} thread.`);
+      const { device: name, n, runtime: what, threads, resolution } = made.records[0];
+      say(`${name}: ${n} rounds at ${resolution}, ${what} ${runtime.version}, ${threads} thread.`);
     });
 
     function showRecord(made) {

@@ -225,7 +225,10 @@ def add(commands: Any) -> None:
     taken.add_argument("--version", help="of the runtime (default: unknown)")
     taken.add_argument("--threads", type=int, help="where the tool does not print them")
     taken.add_argument("--dtype", help="of the arithmetic (default: the tool's own, else unknown)")
+    timed.add_argument("--device", help="its name in words (default: this processor)")
+    taken.add_argument(
+        "--device", help="its name in words, needed unless a file of format records says it"
+    )
     for command in (timed, taken):
-        command.add_argument("--device", help="its name in words (default: this processor)")
         command.add_argument("--profile", choices=config.PROFILES, default="mini")
         command.add_argument("--out", help="folder for results (default: the repository's)")

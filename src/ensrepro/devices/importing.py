@@ -9,6 +9,7 @@ Formats:
 * `records`: an exchange file of ours, such as the page that measures in a browser gives.
 
 The first two do not know the network; the ONNX file that was measured does (`export.Metadata`).
+A percentile that so few runs do not show is left out, as `measuring` does.
 AI Hub compiles that file first, for one of several runtimes, and its NPUs compute in other numbers
 than the file has: runtime and dtype of a profile are what the person says, else unknown.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ensrepro import artifacts, config, exchange, records, timing
+from ensrepro.devices.measuring import FEWEST_FOR_P90, FEWEST_FOR_P99
 from ensrepro.exchange import Exchange
 from ensrepro.export import Metadata
 from ensrepro.records import IMPORTED, LARGEST, NETWORK, Record
@@ -60,7 +62,10 @@ class Said:
 
 
 class Format(NamedTuple):
-    """A tool's output: how it is read, and what its runtime and dtype are if nobody says more."""
+    """A tool's output: how it is read, and what its runtime and dtype are if nobody says more.
+
+    An empty dtype is the form of the arithmetic that the ONNX file has.
+    """
 
     read: Callable[[str, Path, Mapping[str, Any]], Record]
     runtime: str
@@ -76,7 +81,7 @@ def drafted(said: Said, form: Format, metadata: Metadata, created: str) -> dict[
         "version": said.version or UNKNOWN,
         "threads": said.threads,
         "resolution": said.resolution,
-        "dtype": said.dtype or form.dtype,
+        "dtype": said.dtype or form.dtype or metadata.form,
         "pair": metadata.pair,
         "task": metadata.task,
         "part": NETWORK,
@@ -172,10 +177,17 @@ def ai_hub(text: str, path: Path, draft: Mapping[str, Any]) -> Record:
 
 
 FORMATS: Mapping[str, Format] = {
-    "onnxruntime-perf-test": Format(perf_test, "onnxruntime", "float32"),  # the file's own
+    "onnxruntime-perf-test": Format(perf_test, "onnxruntime", ""),
     "ai-hub": Format(ai_hub, UNKNOWN, UNKNOWN),
 }
 OWN_FORMAT = "records"
+
+
+def shown(record: Record) -> Record:
+    """The record without the percentiles that its runs are too few for."""
+    p90_ms = record.p90_ms if record.n >= FEWEST_FOR_P90 else None
+    p99_ms = record.p99_ms if record.n >= FEWEST_FOR_P99 else None
+    return replace(record, p90_ms=p90_ms, p99_ms=p99_ms)
 
 
 def handed_on(path: Path, said: Said, metadata: Metadata | None) -> Exchange:
@@ -188,7 +200,7 @@ def handed_on(path: Path, said: Said, metadata: Metadata | None) -> Exchange:
                 "itself what was measured"
             )
     found = exchange.read(path)
-    own = [replace(record, source=IMPORTED) for record in found.records]
+    own = [shown(replace(record, source=IMPORTED)) for record in found.records]
     return Exchange(own, found.comparisons)
 
 
@@ -207,4 +219,5 @@ def imported(path: Path, kind: str, said: Said, metadata: Metadata | None) -> Ex
         text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text; expected the output of {kind}") from None
-    return Exchange([form.read(text, path, drafted(said, form, metadata, artifacts.now()))], [])
+    record = form.read(text, path, drafted(said, form, metadata, artifacts.now()))
+    return Exchange([shown(record)], [])

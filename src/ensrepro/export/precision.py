@@ -1,7 +1,7 @@
 """An exported network in fewer bits: float16 arithmetic, or 8-bit integers, by onnxruntime's tools.
 
 Files already hold their weights in float16 (`network.stored`). Here the arithmetic changes too, and
-with it the output.
+with it the output; the file says which form of it it has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ensrepro.export import files
+from ensrepro.export.files import FORM
 from ensrepro.export.network import INPUT
 from ensrepro.runtime import required
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import onnx
 
 Images = Sequence[NDArray[np.float32]]  # (1, C_in, H, W) each, what activations are scaled by
-FLOAT32 = "float32"
+FLOAT32 = files.FLOAT32
 
 
 def folded(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -93,8 +95,9 @@ def converted(model: onnx.ModelProto, form: str, images: Images) -> onnx.ModelPr
         raise ValueError(f"form is {form!r}; expected one of {', '.join(FORMS)}")
     if not images:
         raise ValueError("images is empty; expected at least one, which activations are scaled by")
-    told = list(model.metadata_props)
+    told = files.said_by(model)
+    if (has := told.get(FORM, FLOAT32)) != FLOAT32:
+        raise ValueError(f"model has the form {has!r} already; expected {FLOAT32}")
     made = FORMS[form](model, images)
-    del made.metadata_props[:]
-    made.metadata_props.extend(told)
+    files.seal(made, {**told, FORM: form})
     return made

@@ -77,10 +77,11 @@ def blocks(rows: Sequence[Row]) -> Figure:
 def networks(rows: Sequence[Row], published: Sequence[Row]) -> Figure:
     """Ratio of whole hybrids to their teacher; below a line, apart, those that the paper prints.
 
-    Rows have the keys family, architecture, side, ratio, low, high; published ones network, ratio.
+    Rows have the keys family, task, architecture, side (pixels), ratio, low, high; published ones
+    network, ratio. A teacher is that of the row's own task.
     """
     style.nonempty("rows", rows)
-    names = [f"{row['architecture']}  ({row['side']} px)" for row in rows]
+    names = [f"{row['task']}, {row['architecture']}  ({row['side']} px)" for row in rows]
     names += [str(row["network"]) for row in published]
     figure = style.canvas(0.32 * len(names) + 1.6)
     axes = figure.subplots()

@@ -1,6 +1,7 @@
 """A photo from file to file, tile by tile: what is in memory at a time is one row of tiles.
 
-The decoded photo is there, too, 3 bytes a pixel of 8 bit, and for a moment what decodes it.
+The decoded photo is there, too, 3 bytes a pixel of 8 bit, and for a moment what decodes it; of two
+views 6 bytes, and for a moment 12.
 H, W: height and width in pixels.
 """
 
@@ -25,7 +26,10 @@ Watch = Callable[[Plan], AbstractContextManager[Report | None]]  # told the plan
 
 
 class Views(NamedTuple):
-    """What the network sees, (H, W, 3 or 6), and the picture that the result is like."""
+    """What the network sees, (H, W, 3 or 6), and the picture that the result is like.
+
+    The values of that picture are a part of what the network sees, and no copy.
+    """
 
     values: Values
     like: Picture
@@ -52,7 +56,9 @@ def read(source: Path, right: Path | None, channels: int) -> Views:
     found = [f"{x.values.shape[0]}x{x.values.shape[1]} of {x.bits} bit" for x in (left, other)]
     if found[0] != found[1]:
         raise ValueError(f"{source} is {found[0]} and {right} is {found[1]}; expected the same")
-    return Views(np.concatenate([left.values, other.values], axis=2), left)
+    both = np.concatenate([left.values, other.values], axis=2)
+    alpha = None if left.alpha is None else left.alpha.copy()  # else it keeps all of its photo
+    return Views(both, left._replace(values=both[..., : left.values.shape[2]], alpha=alpha))
 
 
 def restore(

@@ -49,11 +49,18 @@ def exported(trained: Trained, threads: int) -> Session:
         return Session(path, said.task, threads)
 
 
-def from_file(path: Path, task: str, threads: int) -> Ready:
-    """An ONNX file of this task; a ValueError if it is of another one."""
-    session = Session(path, task, threads)
+def from_file(asked: Asked, threads: int) -> Ready:
+    """An ONNX file; a ValueError if it is of another task, or of another profile or pair.
+
+    Those two need not be given; that one was given as it is by default cannot be seen.
+    """
+    session = Session(Path(asked.arch), asked.task, threads)
     said = session.metadata
-    return Ready(session, f"{said.architecture} of {task} ({path})", ONNX, threads)
+    for name in ("profile", "pair"):
+        own, given = getattr(said, name), getattr(asked, name)
+        if given not in (own, Asked._field_defaults[name]):
+            raise ValueError(f"{asked.arch} is of the {name} {own!r}, expected {given!r}")
+    return Ready(session, f"{said.architecture} of {said.task} ({asked.arch})", ONNX, threads)
 
 
 @contextmanager
@@ -68,7 +75,7 @@ def opened(asked: Asked, runtime: str | None = None, threads: int | None = None)
     if asked.arch.endswith(ONNX_FILE):
         if runtime == TORCH:
             raise ValueError(f"runtime is {TORCH!r}; expected {ONNX!r}, since arch is an ONNX file")
-        yield from_file(Path(asked.arch), asked.task, n_threads)
+        yield from_file(asked, n_threads)
         return
     trained = networks.get(asked.arch, task=asked.task, profile=asked.profile, pair=asked.pair)
     if runtime == ONNX:
