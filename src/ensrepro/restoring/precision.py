@@ -34,7 +34,7 @@ from ensrepro.steps.context import Context
 from ensrepro.timing import Conditions
 
 STEP = "precision"
-SIDE, WIDTH_OF = 256, "paper"  # of the image that is timed, pixels; whose width it has
+SIDE, WIDTH_OF = 128, "paper"  # of the image that is timed, pixels; whose width it has
 N_CALIBRATION = 8  # validation crops whose activations set the ranges of 8-bit integers
 ROUNDS, WARM_UP = 10, 3
 # Name of a network in the table -> how `networks.get` finds it.
