@@ -13,6 +13,7 @@ from typing import Any
 from ensrepro import artifacts, classical, evaluate
 from ensrepro.artifacts import Provenance
 from ensrepro.degrade import Image
+from ensrepro.steps import teacher
 from ensrepro.steps.context import Context
 
 METHODS: dict[str, Callable[[Image], Image]] = {
@@ -57,6 +58,10 @@ def available(ctx: Context, method: str) -> bool:
 
 
 def rows(ctx: Context) -> list[dict[str, Any]]:
-    """The test rows of every method that suits the task and is available."""
+    """The test rows of every method that suits the task and is available.
+
+    They are on file with the teacher, which all pairs that share it are compared with.
+    """
+    ctx = teacher.of_teacher(ctx)
     methods = OF_TASK.get(ctx.task.name, ANY_TASK)
     return [row for m in methods if available(ctx, m) for row in get(ctx, m).rows]
