@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ensrepro import artifacts, pipeline
-from ensrepro.restoring import tiling
+from ensrepro.restoring import precision, tiling
 from ensrepro.steps import baselines, finetune, search
 
 FOLDER = artifacts.repository() / artifacts.RESULTS / "mini" / "denoise"
@@ -54,6 +54,7 @@ def ask_for_everything(run: pipeline.Run) -> None:
         job = tuple(identity["architecture"]), identity["seed"]
         finetune.get(run.ctx, run.teacher, run.pool, job)
     tiling.get(run.ctx.task.name)
+    precision.get(run.ctx.task.name)
 
 
 def test_every_committed_manifest_has_the_identity_that_is_asked_for(

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from math import prod
 from operator import index as as_integer
 
-import numpy as np
-
 TEACHER = 0  # the choice that keeps the teacher's blocks
 
 Architecture = tuple[int, ...]
@@ -288,5 +286,7 @@ def penalty_saved(
 
 def sampled(space: Space, n: int, seed: int) -> list[int]:
     """Numbers of `n` different random architectures; more begin with the same ones."""
+    import numpy as np  # which a misspelt name need not wait for
+
     order = np.random.default_rng(seed).permutation(space.n_architectures)
     return [int(number) for number in order[:n]]
